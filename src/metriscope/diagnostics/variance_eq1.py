@@ -1,0 +1,31 @@
+"""VARIANCE, equation (1) of the paper, to the letter."""
+
+from __future__ import annotations
+
+from metriscope.diagnostics.base import Score, Space, Values, diagnostic
+
+
+@diagnostic(
+    "variance_eq1",
+    reads="embeddings",
+    group="geometry",
+    scores=[Score("intra.eq1", lower=0, upper=1), Score("inter.eq1", lower=0, upper=4)],
+)
+def variance_eq1(space: Space) -> Values:
+    """Mean squared distance to the class mean, and between class means: equation (1).
+
+    Formula, with m_c the raw means of the unit vectors of class c::
+
+        intra.eq1 = (1/C) Σ_c (1/N_c) Σ_{i∈c} ‖z_i − m_c‖²
+        inter.eq1 = (1/(C(C−1))) Σ_{c≠c'} ‖m_c − m_c'‖²
+
+    Bounds: 0 ≤ intra ≤ 1; inter = K (1 − intra − ‖g‖²) exactly, K = 2C/(C−1), g the mean of the
+    class means; so inter ≤ K ≤ 4. A class with one member adds 0 to intra. Undefined between
+    fewer than two classes. Source: the paper, eq. (1).
+    """
+    means = space.moments.means
+    c = len(means)
+    centred = means - means.mean(0)
+    # Σ_{c≠c'} ‖m_c − m_c'‖² = 2C Σ_c ‖m_c − g‖²
+    inter = 2 * centred.square().sum() / (c - 1) if c > 1 else None
+    return {"intra.eq1": space.class_spread.mean(), "inter.eq1": inter}
