@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -27,10 +28,28 @@ def euclidean(z: Float[Tensor, "b d"]) -> Float[Tensor, "b b"]:
     From the Gram matrix, which float64 can afford: the error of d² is about 1e-16, and a product
     is several times faster than summing differences. d² below 1e-14 counts as 0.
     """
-    squared = squared_euclidean(z)
-    apart = squared > 1e-14
-    # Two `where`s: the inner one keeps sqrt away from 0, where its gradient is infinite.
-    return torch.where(apart, torch.where(apart, squared, 1.0).sqrt(), 0.0)
+    distances: Tensor = _Euclidean.apply(z)  # type: ignore[no-untyped-call]
+    return distances
+
+
+class _Euclidean(torch.autograd.Function):
+    """Keeps z and d for the backward pass, where autograd would keep six (b, b) matrices."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        squared = squared_euclidean(z)
+        d = squared.masked_fill_(squared <= 1e-14, 0).sqrt_()
+        ctx.save_for_backward(z, d)
+        return d
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+        z, d = ctx.saved_tensors
+        # ∂d_ij/∂z_i = (z_i − z_j) / d_ij, and every distance appears twice.
+        w = grad / d.masked_fill(d == 0, torch.inf)
+        w = w + w.T
+        x = z.double()
+        return (w.sum(1, keepdim=True) * x - w @ x).to(z.dtype)
 
 
 def squared_euclidean(z: Float[Tensor, "b d"]) -> Float[Tensor, "b b"]:
@@ -96,6 +115,29 @@ def upper_pairs(matrix: Float[Tensor, "c c"]) -> Float[Tensor, " pairs"]:
     return matrix[rows, columns]
 
 
+# ---------------------------------------------------------------------------------- all pairs
+
+
+def squared_pair_blocks(
+    z: Float[Tensor, "n d"], *, block_bytes: int = 1 << 25
+) -> Iterator[Float[Tensor, " pairs"]]:
+    """Squared distances of all n(n − 1)/2 unordered pairs, in pieces of about ``block_bytes``.
+
+    From a product of vectors centred on their mean: the error is about 1e-16 of the largest
+    squared distance, so a space collapsed to a cone is measured as finely as any other.
+    """
+    z = z.double()
+    z = z - z.mean(0)
+    squares = z.square().sum(1)
+    rows = max(1, block_bytes // (8 * max(len(z), 1)))
+    for start in range(0, len(z), rows):
+        stop = min(start + rows, len(z))
+        d2 = torch.addmm(squares[start:], z[start:stop], z[start:].T, alpha=-2)
+        d2 = d2.add_(squares[start:stop, None]).clamp_min_(0)
+        yield upper_pairs(d2[:, : stop - start])
+        yield d2[:, stop - start :].flatten()
+
+
 # ------------------------------------------------------------------------------ nearest neighbours
 
 
@@ -104,23 +146,27 @@ def neighbour_blocks(
     gallery: Float[Tensor, "n d"] | None,
     k: int,
     *,
-    block_bytes: int = 1 << 27,
+    block_bytes: int = 1 << 25,
 ) -> Iterator[tuple[slice, Int[Tensor, "rows k"], Float[Tensor, "rows k"]]]:
     """Exact Euclidean nearest neighbours, a block of queries at a time.
 
     On unit vectors the order is that of cosine. Vectors are centred on the gallery's mean first,
-    so that a space collapsed to a cone ranks as finely as any other. Equal distances (to 2⁻⁴⁴ of
-    the largest) go to the lower index, so results do not depend on the block or the machine.
+    so that a space collapsed to a cone ranks as finely as any other. Squared distances that differ
+    by less than rounding can (2⁻⁴⁴ of the query's largest possible one) are equal, and equal ones
+    go to the lower index, so results do not depend on the size of a block.
 
     Args:
         queries: (q, d).
         gallery: (n, d), or None to search the queries themselves, each without itself.
         k: neighbours for each query; at most n (n − 1 when searching themselves).
-        block_bytes: memory for one block of similarities.
+        block_bytes: memory for one block of similarities and their order.
 
     Yields:
         The block's slice of queries, neighbour indices (rows, k), nearest first, and their
-        squared distances (rows, k).
+        squared distances (rows, k), with that rounding.
+
+    Raises:
+        ValueError: k is out of range.
     """
     leave_one_out = gallery is None
     g = (queries if gallery is None else gallery).double()
@@ -131,37 +177,47 @@ def neighbour_blocks(
     centre = g.mean(0)
     g = g - centre
     half_squares = g.square().sum(1) / 2
-    grain = max(float(half_squares.max()), 1e-300) * 2.0**-44
+    farthest = (2 * half_squares.max()).sqrt()
     rows = max(1, block_bytes // (8 * 3 * n))
     for start in range(0, len(queries), rows):
         part = slice(start, min(start + rows, len(queries)))
         q = queries[part].double() - centre
         # ⟨q, g⟩ − ‖g‖²/2 orders as −‖q − g‖² does: the rest is constant in a row.
         closeness = torch.addmm(-half_squares[None, :], q, g.T)
-        closeness.div_(grain).round_()
         if leave_one_out:
             own = torch.arange(part.start, part.stop, device=g.device)
             closeness[own - part.start, own] = -torch.inf
-        top, index = _top_lowest_index(closeness, k)
-        squared = q.square().sum(1, keepdim=True) - 2 * grain * top
-        yield part, index, squared.clamp_min(0)
+        squared_norms = q.square().sum(1, keepdim=True)
+        tolerance = 2.0**-44 * farthest * squared_norms.sqrt().clamp_min(farthest)
+        top, index = _top_lowest_index(closeness, k, tolerance)
+        yield part, index, (squared_norms - 2 * top).clamp_min(0)
 
 
 def _top_lowest_index(
-    scores: Float[Tensor, "rows n"], k: int
+    scores: Float[Tensor, "rows n"], k: int, tolerance: Float[Tensor, "rows 1"]
 ) -> tuple[Float[Tensor, "rows k"], Int[Tensor, "rows k"]]:
-    """The k largest of each row in falling order; equal ones by rising index."""
+    """The k largest of each row in falling order; those within ``tolerance`` by rising index."""
     n = scores.shape[1]
     if k > n // 4:
-        top, index = scores.sort(dim=1, descending=True, stable=True)
+        top, index, _ = _order_ties(*scores.sort(dim=1, descending=True), tolerance)
         return top[:, :k], index[:, :k]
-    top, index = scores.topk(k + 1, dim=1)
-    cut = top[:, k - 1] == top[:, k]  # a tie across the border: which ones topk kept is arbitrary
+    top, index, tie = _order_ties(*scores.topk(k + 1, dim=1), tolerance)
     top, index = top[:, :k], index[:, :k]
-    index, order = index.sort(dim=1)
-    top, order = top.gather(1, order).sort(dim=1, descending=True, stable=True)
-    index = index.gather(1, order)
+    cut = tie[:, k - 1]  # a tie across the border: which ones topk kept is arbitrary
     if bool(cut.any()):
-        again, where = scores[cut].sort(dim=1, descending=True, stable=True)
+        again, where, _ = _order_ties(*scores[cut].sort(dim=1, descending=True), tolerance[cut])
         top[cut], index[cut] = again[:, :k], where[:, :k]
     return top, index
+
+
+def _order_ties(
+    top: Float[Tensor, "rows m"], index: Int[Tensor, "rows m"], tolerance: Float[Tensor, "rows 1"]
+) -> tuple[Float[Tensor, "rows m"], Int[Tensor, "rows m"], Bool[Tensor, "rows m-1"]]:
+    """``top`` (falling) with tied entries by rising index, and which entries tie with the next."""
+    tie = top[:, :-1] - top[:, 1:] <= tolerance
+    tied = tie.any(1)
+    if bool(tied.any()):
+        group = torch.nn.functional.pad((~tie[tied]).cumsum(1), (1, 0))
+        width = index.max() + 1
+        index[tied] = (group * width + index[tied]).sort(dim=1).values % width
+    return top, index, tie

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from metriscope.types import InputError
 
@@ -67,7 +67,11 @@ class Registry(Generic[T]):
 
     def names(self) -> list[str]:
         """Every known name, sorted. Imports nothing."""
-        return sorted({*self._files(), *self._entry_points(), *self._objects})
+        return sorted({*self.discoverable(), *self._objects})
+
+    def discoverable(self) -> set[str]:
+        """Names that any process finds: those of files and entry points."""
+        return {*self._files(), *self._entry_points()}
 
     def get(self, name: str) -> T:
         """The component called ``name``, imported now if need be.
@@ -90,7 +94,7 @@ class Registry(Generic[T]):
         if file is not None and name not in self._objects:
             source = file.read_text(encoding="utf-8")
         else:
-            source = textwrap.dedent(inspect.getsource(inspect.unwrap(self.get(name))))
+            source = textwrap.dedent(inspect.getsource(inspect.unwrap(cast(Any, self.get(name)))))
         return _read_entry(name, source)
 
     def all(self) -> dict[str, T]:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -95,6 +96,8 @@ class Embeddings:
         ids = np.asarray(self.ids) if len(self.ids) else np.arange(len(x))
         if len(ids) != len(x):
             raise InputError(f"{self.origin}: {len(x)} rows but {len(ids)} ids.")
+        if ids.dtype == object:
+            ids = ids.astype(str)
         object.__setattr__(self, "x", x)
         object.__setattr__(self, "y", y.astype(np.int64, copy=False))
         object.__setattr__(self, "ids", ids)
@@ -396,3 +399,27 @@ class Step:
 def slug(text: str, most: int = 40) -> str:
     """Lower-case ASCII letters, digits and single hyphens: safe in file names and terminals."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:most].rstrip("-") or "data"
+
+
+def plain(text: object) -> str:
+    """Text that a terminal or a page cannot take for a command, for names of unknown origin.
+
+    Control characters, line separators, invisible formatting (right-to-left marks among it) and
+    lone surrogates are shown as escapes: ``\\x1b``, ``\\u202e``. Everything else stays: letters of
+    every script, and the joiners some of them need.
+    """
+    return "".join(_visible(char) for char in str(text))
+
+
+def _visible(char: str) -> str:
+    hidden = unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    if not hidden or char in "\u200c\u200d":
+        return char
+    code = ord(char)
+    return (
+        f"\\x{code:02x}"
+        if code < 0x100
+        else f"\\u{code:04x}"
+        if code < 0x10000
+        else f"\\U{code:08x}"
+    )

@@ -9,17 +9,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from metriscope import ops
 from metriscope.diagnostics import DIAGNOSTICS
-from metriscope.types import Embeddings, Scores, Share, Step, Trace
+from metriscope.types import Embeddings, InputError, Scores, Trace
 
 Reads = Literal["embeddings", "step", "trace"]
 Values = Mapping[str, float | Tensor | None]  # what a diagnostic of embeddings returns
 Group = Literal["geometry", "retrieval", "classification", "greediness"]
+
+RESOLUTION = 1e-14
+"""Distance between unit vectors at or below which it is rounding: nothing is divided by it."""
 
 
 @dataclass(frozen=True)
@@ -81,31 +85,58 @@ def diagnostic(
 class Space:
     """A labelled embedding space on the unit sphere, with what several diagnostics share.
 
+    Everything is float64 and from differences of vectors, never from 1 − cos, so that a space
+    collapsed to a cone keeps its digits. The cosine distance of two unit vectors is ‖u − v‖²/2; by
+    that reading a zero vector, which has no direction, is at 1/2 from every unit vector.
+
     Args:
         test: the embeddings to examine.
         train: embeddings of the training data, for those that classify; may be absent.
         device: where to compute.
+
+    Raises:
+        InputError: train and test have other dimensions or class names.
     """
 
     def __init__(
         self, test: Embeddings, train: Embeddings | None = None, device: str = "cpu"
     ) -> None:
+        if train is not None and train.x.shape[1] != test.x.shape[1]:
+            raise InputError(
+                f"the training embeddings have {train.x.shape[1]} dimensions and the test "
+                f"embeddings {test.x.shape[1]}; both must come from one model."
+            )
+        if train is not None and train.class_names != test.class_names:
+            raise InputError(
+                "training and test embeddings have different class names; "
+                "give both the names of all classes, in one order."
+            )
         self.test, self.train, self.device = test, train, device
 
     @cached_property
     def z(self) -> Float[Tensor, "n d"]:
-        """Unit vectors, float64."""
+        """Unit vectors."""
         return self._unit(self.test)
 
     @cached_property
     def y(self) -> Int[Tensor, " n"]:
         """Class codes."""
-        return torch.as_tensor(self.test.y, device=self.device)
+        return self._codes(self.test)
 
     @cached_property
     def train_z(self) -> Float[Tensor, "m d"] | None:
-        """Unit vectors of the training data, float64."""
+        """Unit vectors of the training data."""
         return None if self.train is None else self._unit(self.train)
+
+    @cached_property
+    def train_y(self) -> Int[Tensor, " m"] | None:
+        """Class codes of the training data."""
+        return None if self.train is None else self._codes(self.train)
+
+    @cached_property
+    def centred(self) -> Float[Tensor, "n d"]:
+        """z minus the mean of all rows."""
+        return self.z - self.z.mean(0)
 
     @cached_property
     def moments(self) -> ops.ClassMoments:
@@ -113,16 +144,109 @@ class Space:
         return ops.class_moments(self.z, self.y)
 
     @cached_property
+    def class_index(self) -> Int[Tensor, " n"]:
+        """Which row of ``moments`` is the class of each row of ``z``."""
+        return torch.searchsorted(self.moments.codes, self.y)
+
+    @cached_property
+    def residuals(self) -> Float[Tensor, "n d"]:
+        """z minus the mean of its class."""
+        return self.z - self.moments.means[self.class_index]
+
+    @cached_property
     def class_spread(self) -> Float[Tensor, " c"]:
-        """(1/N_c) Σ ‖z − m_c‖² of each present class, from differences: exact when collapsed."""
-        index = torch.searchsorted(self.moments.codes, self.y)
-        squares = (self.z - self.moments.means[index]).square().sum(1)
-        sums = torch.zeros_like(self.moments.counts).index_add_(0, index, squares)
+        """(1/N_c) Σ ‖z − m_c‖² of each present class."""
+        squares = self.residuals.square().sum(1)
+        sums = torch.zeros_like(self.moments.counts).index_add_(0, self.class_index, squares)
         return sums / self.moments.counts
 
+    @cached_property
+    def pair_cos(self) -> Float[Tensor, " c2"]:
+        """Mean cosine distance over pairs i ≠ j of each class of at least two rows.
+
+        N_c/(N_c − 1) times ``class_spread``, which also counts each row with itself.
+        """
+        counts = self.moments.counts
+        several = counts > 1
+        return (self.class_spread * counts)[several] / (counts[several] - 1)
+
+    @cached_property
+    def mean_cos(self) -> Float[Tensor, " pairs"]:
+        """Cosine distance of class means, over unordered pairs of classes that have a direction."""
+        means = self.moments.means
+        directions = ops.normalize(means[means.norm(dim=1) > ops.EPS])
+        distances: Tensor = torch.nn.functional.pdist(directions)
+        return distances.square() / 2
+
+    @cached_property
+    def singular_values(self) -> Float[Tensor, " r"]:
+        """Of z, not centred; min(n, d) of them, falling."""
+        return torch.linalg.svdvals(self.z)
+
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        """What a search of every row among the others found."""
+        return find_neighbours(self.z, self.y)
+
     def _unit(self, embeddings: Embeddings) -> Float[Tensor, "n d"]:
-        x = torch.as_tensor(embeddings.x, device=self.device)
-        return ops.normalize(x.double())
+        x = torch.from_numpy(np.array(embeddings.x, np.float64))
+        return ops.normalize(x.to(self.device))
+
+    def _codes(self, embeddings: Embeddings) -> Int[Tensor, " n"]:
+        return torch.from_numpy(np.array(embeddings.y)).to(self.device)
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """Each of n rows searched among the other n − 1, by cosine; ties go to the lower row.
+
+    Attributes:
+        nearest: (n, min(10, n − 1)) rows, nearest first.
+        relevant: (n,) R, how many others there are of a row's class.
+        hits: (n,) how many of its R nearest are of its class.
+        precision: (n,) (1/R) Σ_{i≤R} P(i)·rel(i), its average precision at R; NaN where R = 0.
+    """
+
+    nearest: Int[Tensor, "n k"]
+    relevant: Int[Tensor, " n"]
+    hits: Int[Tensor, " n"]
+    precision: Float[Tensor, " n"]
+
+
+def find_neighbours(z: Float[Tensor, "n d"], y: Int[Tensor, " n"]) -> Neighbours:
+    """One sweep over all pairs, a block at a time: O(n²d) time, O(n) memory."""
+    n = len(z)
+    _, inverse, counts = torch.unique(y, return_inverse=True, return_counts=True)
+    relevant = counts[inverse] - 1
+    most = int(relevant.max())
+    nearest = y.new_empty(n, min(10, n - 1))
+    hits, precision = torch.zeros_like(relevant), z.new_zeros(n)
+    if n > 1:
+        rank = torch.arange(1, most + 1, device=z.device)
+        for part, index, _ in ops.neighbour_blocks(z, None, min(max(10, most), n - 1)):
+            nearest[part] = index[:, : nearest.shape[1]]
+            found = (y[index[:, :most]] == y[part, None]) & (rank <= relevant[part, None])
+            so_far = found.cumsum(1)
+            hits[part] = found.sum(1)
+            precision[part] = (so_far * found / rank).sum(1)
+    return Neighbours(nearest, relevant, hits, precision / relevant)
+
+
+def ratio(
+    part: Float[Tensor, ""], whole: Float[Tensor, ""], noise: float = 0.0
+) -> Float[Tensor, ""] | None:
+    """part / whole; None where the whole is not above ``noise``."""
+    return part / whole if bool(whole > noise) else None
+
+
+def mean(values: Float[Tensor, " k"]) -> Float[Tensor, ""] | None:
+    """The mean; None of no values."""
+    return values.mean() if len(values) else None
+
+
+def spread(values: Float[Tensor, " k"]) -> Float[Tensor, ""] | None:
+    """The standard deviation (ddof 0); None of no values."""
+    return values.std(correction=0) if len(values) else None
 
 
 def measure(space: Space, only: Iterable[str] | None = None) -> Scores:
@@ -134,32 +258,28 @@ def measure(space: Space, only: Iterable[str] | None = None) -> Scores:
 
     Returns:
         Score names to floats; None where a score is undefined on this input.
+
+    Raises:
+        InputError: no diagnostic has one of the names in ``only``.
     """
-    names = set(DIAGNOSTICS.names() if only is None else only)
+    chosen = None if only is None else {DIAGNOSTICS.get(name).name for name in only}
     scores: Scores = {}
-    for name in DIAGNOSTICS.names():
-        if name in names:
-            found = DIAGNOSTICS.get(name)
-            if found.reads == "embeddings":
-                scores.update({k: _plain(v) for k, v in found(space).items()})
+    for found in reading("embeddings"):
+        if chosen is None or found.name in chosen:
+            scores |= _numbers(found, found(space))
     return scores
 
 
-def measure_step(step: Step) -> Mapping[str, Share]:
-    """Every share of the diagnostics that read a step; no synchronisation with a device."""
-    shares: dict[str, Share] = {}
-    for found in DIAGNOSTICS.all().values():
-        if found.reads == "step":
-            shares.update(found(step))
-    return shares
+def reading(what: Reads) -> list[Diagnostic]:
+    """The diagnostics that read ``what``."""
+    return [found for found in DIAGNOSTICS.all().values() if found.reads == what]
 
 
 def measure_trace(trace: Trace) -> Scores:
     """Every score of the diagnostics that read a trace."""
     scores: Scores = {}
-    for found in DIAGNOSTICS.all().values():
-        if found.reads == "trace":
-            scores.update({k: _plain(v) for k, v in found(trace).items()})
+    for found in reading("trace"):
+        scores |= _numbers(found, found(trace))
     return scores
 
 
@@ -168,8 +288,23 @@ def all_scores() -> dict[str, Score]:
     return {s.name: s for d in DIAGNOSTICS.all().values() for s in d.scores}
 
 
-def _plain(value: float | Tensor | None) -> float | None:
+def _numbers(found: Diagnostic, values: Values) -> Scores:
+    known = {score.name: score for score in found.scores}
+    for name in values:
+        if name not in known:
+            raise InputError(
+                f"diagnostic {found.name!r} returned {name!r} but does not declare it: "
+                "add it to scores= of its decorator."
+            )
+    return {name: _number(value, known[name]) for name, value in values.items()}
+
+
+def _number(value: float | Tensor | None, score: Score) -> float | None:
     if value is None:
         return None
     number = float(value)
-    return number if math.isfinite(number) else None
+    if not math.isfinite(number):
+        return None
+    # Rounding may carry a value past its bound by a few units in the last place.
+    clipped = min(max(number, score.lower), score.upper)
+    return clipped if abs(number - clipped) < 1e-12 else number

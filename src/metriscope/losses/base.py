@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal, get_args
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -13,6 +15,7 @@ from metriscope import ops
 from metriscope.types import InputError, LossOutput
 
 Reduction = Literal["mean", "mean_active", "sum"]
+TIE = 1e-6  # cosines nearer than this are equal: what float32 leaves of identical vectors
 
 
 class Loss(nn.Module, ABC):
@@ -32,9 +35,7 @@ class Loss(nn.Module, ABC):
 
     def __init__(self, *, reduction: Reduction = "mean") -> None:
         super().__init__()
-        if reduction not in get_args(Reduction):
-            raise InputError(f"reduction is {reduction!r}; use mean, mean_active or sum.")
-        self.reduction: Reduction = reduction
+        self.reduction: Reduction = one_of("reduction", reduction, Reduction)
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """The scalar loss of a batch: embeddings (b, d), labels (b,) integers."""
@@ -56,7 +57,13 @@ class Loss(nn.Module, ABC):
                 "embeddings must be a floating-point matrix (batch, dimensions), not "
                 f"{embeddings.dtype} of shape {tuple(embeddings.shape)}."
             )
-        if labels.shape != embeddings.shape[:1] or labels.is_floating_point():
+        if not embeddings.numel():
+            raise InputError(f"the batch is empty: embeddings of shape {tuple(embeddings.shape)}.")
+        if (
+            labels.shape != embeddings.shape[:1]
+            or labels.is_floating_point()
+            or labels.is_complex()
+        ):
             raise InputError(
                 f"labels must be {len(embeddings)} integers, one a row, not {labels.dtype} "
                 f"of shape {tuple(labels.shape)}."
@@ -92,6 +99,51 @@ class Loss(nn.Module, ABC):
         )
 
 
+class ClassLevelLoss(Loss):
+    """A loss that learns one vector a class.
+
+    Args:
+        num_classes: C, at least 2; labels are in [0, C).
+        dim: D, of the embeddings.
+        reduction: see :class:`Loss`.
+    """
+
+    class_level = True
+
+    def __init__(self, *, num_classes: int, dim: int, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction=reduction)
+        for name, value, least in (("num_classes", num_classes, 2), ("dim", dim, 1)):
+            if not isinstance(value, Integral) or value < least:
+                raise InputError(f"{name} is {value!r}; it must be an integer, {least} or more.")
+        self.num_classes, self.dim = int(num_classes), int(dim)
+
+    @property
+    @abstractmethod
+    def proxies(self) -> Float[Tensor, "c d"]:
+        """The unit vector of each class, differentiable."""
+
+    def evaluate(self, embeddings: Tensor, labels: Tensor) -> LossOutput:
+        """See :meth:`Loss.evaluate`.
+
+        Raises:
+            InputError: also for another dimension, and for labels outside [0, num_classes), which
+                is checked on the CPU only: elsewhere looking at a value would stall the device.
+        """
+        if embeddings.ndim == 2 and embeddings.shape[1] != self.dim:
+            raise InputError(
+                f"embeddings have {embeddings.shape[1]} dimensions, but this loss was made with "
+                f"dim={self.dim}."
+            )
+        if labels.device.type == "cpu" and labels.numel():
+            low, high = (int(v) for v in labels.aminmax())
+            if low < 0 or high >= self.num_classes:
+                raise InputError(
+                    f"label {low if low < 0 else high} is outside [0, {self.num_classes}): code "
+                    "the classes from 0, or make the loss with a larger num_classes."
+                )
+        return super().evaluate(embeddings, labels)
+
+
 def reduce_terms(
     terms: Float[Tensor, "*s"],
     valid: Bool[Tensor, "*s"],
@@ -108,3 +160,53 @@ def reduce_terms(
     total = (terms * chosen).sum()
     loss = total if reduction == "sum" else total / n.clamp_min(1)
     return loss, n_active, n_total
+
+
+def against(
+    logits: Float[Tensor, "a m"], others: Bool[Tensor, "a m"]
+) -> tuple[Float[Tensor, "a 1"], Float[Tensor, "a 1"]]:
+    """log Σ exp, and the largest, of each row's ``others``: what a positive must beat.
+
+    Both are large negative finite numbers in a row without any, so that gradients stay finite.
+    The second has no gradient.
+    """
+    masked = logits.masked_fill(~others, torch.finfo(logits.dtype).min / 2)
+    return masked.logsumexp(1, keepdim=True), masked.detach().amax(1, keepdim=True)
+
+
+def number(
+    name: str, value: Any, low: float = 0.0, high: float = math.inf, *, above: bool = False
+) -> float:
+    """``value`` as a float, if it is a finite number in [low, high], or in (low, high] if ``above``.
+
+    Raises:
+        InputError: otherwise.
+    """
+    plain = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not plain or not low <= value <= high or (above and value == low):
+        wanted = f"above {low:g}" if above else f"{low:g} or more"
+        wanted += f" and at most {high:.4g}" if high < math.inf else ""
+        raise InputError(f"{name} is {value!r}; it must be a number, {wanted}.")
+    return float(value)
+
+
+def one_of(name: str, value: Any, choices: Any) -> Any:
+    """``value``, if it is one of a ``Literal``'s.
+
+    Raises:
+        InputError: otherwise.
+    """
+    if value not in get_args(choices):
+        raise InputError(f"{name} is {value!r}; use {', '.join(map(str, get_args(choices)))}.")
+    return value
+
+
+def flag(name: str, value: Any) -> bool:
+    """``value``, if it is True or False.
+
+    Raises:
+        InputError: otherwise.
+    """
+    if not isinstance(value, bool):
+        raise InputError(f"{name} is {value!r}; use true or false.")
+    return bool(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -12,10 +12,11 @@ from torch.nn.functional import softplus
 
 from metriscope import ops
 from metriscope.losses import register
-from metriscope.losses.base import Loss, Reduction, reduce_terms
+from metriscope.losses.base import Loss, Reduction, flag, number, one_of, reduce_terms
 from metriscope.types import InputError, LossOutput
 
 Mining = Literal["batch_hard", "semi_hard", "batch_all"]
+ROUNDING = 1e-12  # distances nearer than this are equal
 
 
 @register("triplet")
@@ -31,11 +32,14 @@ class Triplet(Loss):
     * ``semi_hard``: a term a positive pair, with the nearest n such that d(a,n) > d(a,p); where no
       negative is that far, the farthest one.
     * ``batch_all``: every triplet of the batch, exactly, in O(b² log b) time and O(b²) memory: the
-      negatives of each anchor are sorted, and a search in their prefix sums replaces the triplets.
+      negatives of each anchor are sorted, and a search tells how often each distance occurs in an
+      active triplet.
 
-    Active: d(a,p) + m > d(a,n); with ``soft``, d(a,p) > d(a,n), that is, a violated ranking.
-    Bounds: 0 ≤ mean loss ≤ m + 2; m where all embeddings coincide. On unit vectors and C classes
-    the margin cannot be met by all triplets once m > √(2C/(C−1)).
+    Active: d(a,p) + m > d(a,n); with ``soft``, d(a,p) > d(a,n), that is, a violated ranking
+    (strictly: by more than 1e-12).
+    Bounds: 0 ≤ mean loss ≤ m + 2 (m + 4 if ``squared``), m where all embeddings coincide; with
+    ``soft``, log 2 there. On unit vectors and C classes the margin cannot be met by all triplets
+    once m > √(2C/(C−1)), or 2C/(C−1) if ``squared``.
 
     Args:
         margin: m; with ``soft`` it plays no part.
@@ -58,51 +62,47 @@ class Triplet(Loss):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__(reduction=reduction)
-        if mining not in get_args(Mining):
-            raise InputError(f"mining is {mining!r}; use {', '.join(get_args(Mining))}.")
-        if not 0 <= margin < math.inf:
-            raise InputError(f"margin is {margin!r}; it must be 0 or more.")
+        self.margin = number("margin", margin)
+        self.mining: Mining = one_of("mining", mining, Mining)
+        self.squared, self.soft = flag("squared", squared), flag("soft", soft)
         if soft and mining == "batch_all":
-            raise InputError("soft margins need one term an anchor or pair: use batch_hard.")
-        self.margin, self.mining, self.squared, self.soft = float(margin), mining, squared, soft
+            raise InputError("soft=True needs one term an anchor or a pair: use mining=batch_hard.")
 
     def compute(self, z: Float[Tensor, "b d"], labels: Int[Tensor, " b"]) -> LossOutput:
         """See the class."""
-        d = ops.squared_euclidean(z) if self.squared else ops.euclidean(z)
+        d = ops.euclidean(z)
+        d = d.square() if self.squared else d
         pos, neg = ops.positives(labels), ~ops.same_class(labels)
         anchors = pos.any(1) & neg.any(1)  # (b,)
         if self.mining == "batch_all":
             return self._batch_all(d, pos, neg, anchors)
         if self.mining == "batch_hard":
-            d_ap = d.masked_fill(~pos, 0).amax(1)
-            d_an = d.masked_fill(~neg, torch.inf).amin(1)
-            d_an = torch.where(anchors, d_an, d_ap)
-            valid = anchors
+            valid = anchors[:, None]  # (b, 1)
+            d_ap = d.masked_fill(~pos, 0).amax(1, keepdim=True)
+            d_an = d.masked_fill(~neg, torch.inf).amin(1, keepdim=True)
+            d_an = torch.where(valid, d_an, d_ap)
         else:
-            d_ap, d_an, valid = self._semi_hard(d, pos & anchors[:, None], neg)
-        terms, active = self._hinge(d_ap, d_an)
-        loss, n_active, n_total = reduce_terms(terms, valid, active, self.reduction)
-        active = active & valid
-        samples = active if active.ndim == 1 else active.any(1)
-        return LossOutput(loss, n_active, n_total, samples, (~anchors).sum())
-
-    def _hinge(self, d_ap: Tensor, d_an: Tensor) -> tuple[Tensor, Tensor]:
+            valid = pos & anchors[:, None]  # (b, b)
+            d_ap, d_an = d, self._semi_hard(d, valid, neg)
         if self.soft:
-            return softplus(d_ap - d_an), d_ap > d_an
-        return (d_ap - d_an + self.margin).relu(), d_ap + self.margin > d_an
+            terms, active = softplus(d_ap - d_an), d_ap - d_an > ROUNDING
+        else:
+            excess = d_ap - d_an + self.margin
+            terms, active = excess.relu(), excess > ROUNDING
+        loss, n_active, n_total = reduce_terms(terms, valid, active, self.reduction)
+        return LossOutput(loss, n_active, n_total, (active & valid).any(1), (~anchors).sum())
 
     @staticmethod
     def _semi_hard(
         d: Float[Tensor, "b b"], pos: Bool[Tensor, "b b"], neg: Bool[Tensor, "b b"]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """d_ap, d_an, valid, each (b, b) over (anchor, positive)."""
+    ) -> Float[Tensor, "b b"]:
+        """d(a, n) of each positive pair (a, p); elsewhere d itself."""
         far, order = d.detach().masked_fill(~neg, torch.inf).sort(1)
         n_neg = neg.sum(1, keepdim=True)
         # First negative strictly farther than the positive; the farthest if there is none.
-        first = torch.searchsorted(far, d.detach().contiguous(), right=True)
+        first = torch.searchsorted(far, d.detach() + ROUNDING, right=True)
         chosen = torch.minimum(first, (n_neg - 1).clamp_min(0))
-        d_an = d.gather(1, order.gather(1, chosen))
-        return d, torch.where(pos, d_an, d), pos
+        return torch.where(pos, d.gather(1, order.gather(1, chosen)), d)
 
     def _batch_all(
         self,
@@ -111,14 +111,18 @@ class Triplet(Loss):
         neg: Bool[Tensor, "b b"],
         anchors: Bool[Tensor, " b"],
     ) -> LossOutput:
-        far = d.masked_fill(~neg, torch.inf).sort(1).values
-        prefix = torch.nn.functional.pad(far.masked_fill(far.isinf(), 0).cumsum(1), (1, 0))
-        reach = d + self.margin
-        # How many negatives of the anchor are nearer than d_ap + m: its active triplets with p.
-        k = torch.searchsorted(far.detach(), reach.detach().contiguous()) * pos
-        sums = (k * reach - prefix.gather(1, k)) * pos
-        n_active, n_total = k.sum(), (pos.sum(1) * neg.sum(1)).sum()
-        total = sums.sum()
+        with torch.no_grad():
+            far, order = d.masked_fill(~neg, torch.inf).sort(1)
+            # How many negatives of the anchor are nearer than d_ap + m: its active triplets with p.
+            k = torch.searchsorted(far, d + (self.margin - ROUNDING)) * pos
+            k.clamp_max_(len(k) - 1)  # which only a NaN exceeds
+            # And of each negative, at its place in the sorted row: positives with k beyond it.
+            up_to = torch.zeros_like(k).scatter_add_(1, k, pos.long())
+            beyond = pos.sum(1, keepdim=True) - up_to.cumsum_(1)
+            weight = (k - torch.empty_like(k).scatter_(1, order, beyond)).to(d.dtype)
+            n_active, n_total = k.sum(), (pos.sum(1) * neg.sum(1)).sum()
+        # Σ (d_ap − d_an + m) over active triplets, each distance taken as often as it occurs.
+        total = (weight * d).sum() + self.margin * n_active.to(d.dtype)
         n = {"mean": n_total, "mean_active": n_active}.get(self.reduction)
         loss = total if n is None else total / n.clamp_min(1)
         return LossOutput(loss, n_active, n_total, k.any(1), (~anchors).sum())

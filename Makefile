@@ -1,0 +1,45 @@
+# `demo`, `check` and `test` make .venv and install what they need, once, and again when
+# pyproject.toml or constraints.txt change. torch goes first, at the pinned version: where a CPU
+# build of it is offered, that line is what picks it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DOCS_INSTALLED := $(VENV)/.installed-docs
+
+.PHONY: demo check test docs bench clean
+.DEFAULT_GOAL := demo
+
+demo: $(INSTALLED)
+	$(BIN)/metriscope compare digits --out runs/demo
+
+check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(INSTALLED)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal \
+	  --jaxtyping-packages=metriscope.ops,metriscope.losses,metriscope.samplers,metriscope.train,beartype.beartype
+
+docs: $(DOCS_INSTALLED)
+	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+bench: $(INSTALLED)
+	$(BIN)/python scripts/bench.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis docs/_build build
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+$(DOCS_INSTALLED): $(INSTALLED)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
+	touch $@

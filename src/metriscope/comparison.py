@@ -1,0 +1,356 @@
+"""From a source to results: what ``metriscope compare`` does, for Python."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from metriscope import data, findings, grid, losses
+from metriscope.registry import unknown
+from metriscope.samplers import SAMPLERS
+from metriscope.store import StorageError, Store, load_results
+from metriscope.types import (
+    Dataset,
+    HeadSpec,
+    InputError,
+    OptimizerSpec,
+    Results,
+    RunResult,
+    RunSpec,
+    Scores,
+    slug,
+)
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # The paper, section 3.2. Its other margin, "a stable default", is a preset of its own.
+    "paper": {},
+    "paper-m2": {"contrastive.margin": 2.0, "triplet.margin": 2.0},
+    # The predecessor (2510.02161), as far as it is known.
+    "predecessor": {
+        "epochs": 50,
+        "batch_size": 64,
+        "optimizer.lr": 1e-3,
+        "triplet.squared": True,
+    },
+}
+
+
+def compare(
+    source: str | os.PathLike[str] | Dataset,
+    *,
+    losses: Sequence[str] = losses.PAPER,
+    seeds: int | Sequence[int] = 3,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    preset: str = "paper",
+    settings: Mapping[str, Any] | None = None,
+    jobs: int | None = None,
+    device: str = "auto",
+    out: str | os.PathLike[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    zero_vectors: str = "error",
+    imports: Sequence[str] = (),
+    observer: grid.Observer | None = None,
+    notify: Callable[[str], None] = lambda sentence: None,
+    command: str = "",
+) -> Results:
+    """Train every loss with every seed on the same data, and measure what each leaves.
+
+    Finished runs found in ``out`` are not trained again, so the same call goes on where an
+    interrupted one stopped.
+
+    Args:
+        source: a dataset's name, a path (see :func:`metriscope.data.load`), or a ``Dataset``.
+        losses: their names; the paper's seven by default.
+        seeds: how many (0, 1, …), or which.
+        epochs, batch_size: over the preset's; 100 and 512 in the paper's.
+        preset: a name from :data:`PRESETS`.
+        settings: over the preset's: ``{"triplet.margin": 0.5, "head.dim": 64, "optimizer.lr":
+            1e-3, "sampler": "m_per_class"}``.
+        jobs: worker processes, by default one a core; jobs × threads never exceeds the cores.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        out: the output folder, by default ``runs/<source>``.
+        labels: the label file of an ``.npy`` source.
+        zero_vectors: ``error``, ``keep`` or ``drop`` rows that are all zero.
+        imports: modules or ``.py`` files that register losses of your own.
+        observer: told of progress. notify: told, in sentences, what a person should know.
+        command: the command line, for the report.
+
+    Returns:
+        Results, also written to ``out`` as ``results.json`` and ``report.html``.
+
+    Raises:
+        InputError: anything wrong with the data, a name or a setting, before training starts.
+        StorageError: ``out`` cannot be written, or is full.
+    """
+    from metriscope.report import html
+    from metriscope.worker import import_code
+
+    start = time.perf_counter()
+    for name in imports:
+        import_code(name)
+    device = _device(device)
+    specs_for, advice = _plan(losses, seeds, epochs, batch_size, preset, settings or {})
+    if isinstance(source, Dataset):
+        dataset = source
+    else:
+        dataset = data.load(source, labels=labels, zero_vectors=zero_vectors)
+    specs = specs_for(dataset)
+    for sentence in [*dataset.notes, *advice(dataset.num_classes)]:
+        notify(sentence)
+    jobs = min(jobs or grid.cores(), len(specs))
+    store = Store(Path(out) if out else Path("runs") / slug(dataset.name))
+    store.claim(dataset.name, dataset.fingerprint)
+    with store.locked():
+        _check_room(store, specs, dataset)
+        about = _about(dataset, store, specs, command, jobs)
+        recorder = _Recorder(specs, about, store, observer or grid.Silent(), start)
+        recorder.save()
+        modules, in_process = _where_registered(losses)
+        grid.run(
+            specs,
+            dataset,
+            store,
+            jobs=jobs,
+            observer=recorder,
+            device=device,
+            imports=(*imports, *modules),
+            in_process=in_process,
+        )
+        results = recorder.save()
+        html.write(results, store.folder / "report.html")
+    return results
+
+
+class _Recorder:
+    """Keeps ``results.json`` up to date while runs finish, in the order of ``specs``."""
+
+    def __init__(
+        self,
+        specs: Sequence[RunSpec],
+        about: dict[str, Any],
+        store: Store,
+        observer: grid.Observer,
+        start: float,
+    ) -> None:
+        self.specs, self.about, self.store, self.observer = specs, about, store, observer
+        self.start = start
+        self.runs: dict[str, RunResult] = {}
+
+    def plan(self, runs: int) -> None:
+        """Pass it on."""
+        self.observer.plan(runs)
+
+    def epoch(self, spec: RunSpec, epoch: int, loss: float) -> None:
+        """Pass it on."""
+        self.observer.epoch(spec, epoch, loss)
+
+    def finished(self, result: RunResult, *, cached: bool) -> None:
+        """Keep it, write it, pass it on."""
+        self.runs[result.key] = result
+        if not cached:
+            self.save()
+        self.observer.finished(result, cached=cached)
+
+    def save(self) -> Results:
+        """Write and return the results so far."""
+        self.about["seconds"] = time.perf_counter() - self.start
+        runs = tuple(self.runs[s.key] for s in self.specs if s.key in self.runs)
+        results = Results(runs, about=dict(self.about))
+        results = replace(results, findings=findings.examine(results))
+        self.store.save(results)
+        return results
+
+
+# ------------------------------------------------------------------------------------------- plan
+
+
+def _plan(
+    names: Sequence[str],
+    seeds: int | Sequence[int],
+    epochs: int | None,
+    batch_size: int | None,
+    preset: str,
+    settings: Mapping[str, Any],
+) -> tuple[Callable[[Dataset], list[RunSpec]], Callable[[int], list[str]]]:
+    """Check every name and value before any data is read; return what makes specs and advice."""
+    if preset not in PRESETS:
+        raise InputError(unknown("preset", preset, PRESETS))
+    names = list(dict.fromkeys(names))
+    if not names:
+        raise InputError("no losses to compare: name at least one.")
+    numbers = list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
+    if not numbers:
+        raise InputError("seeds must be at least 1.")
+    params = {name: losses.resolve(name, {}) for name in names}
+    groups: dict[str, dict[str, Any]] = {
+        "head": asdict(HeadSpec()),
+        "optimizer": asdict(OptimizerSpec()),
+        **params,
+    }
+    run: dict[str, Any] = {"epochs": 100, "batch_size": 512, "sampler": "uniform"}
+    for origin in (PRESETS[preset], settings):
+        for key, value in origin.items():
+            group, _, name = key.partition(".")
+            if not name and group in run:
+                run[group] = coerce(key, value, run[group])
+            elif group in groups:
+                if name not in groups[group]:
+                    raise InputError(unknown(f"parameter of {group}", name, groups[group]))
+                groups[group][name] = coerce(key, value, groups[group][name])
+            elif origin is settings:
+                raise InputError(_unknown_setting(key, [*run, *groups]))
+    run |= {k: v for k, v in (("epochs", epochs), ("batch_size", batch_size)) if v is not None}
+    SAMPLERS.get(run["sampler"])
+    head, optimizer = HeadSpec(**groups["head"]), OptimizerSpec(**groups["optimizer"])
+
+    def specs_for(dataset: Dataset) -> list[RunSpec]:
+        return [
+            RunSpec(
+                dataset=dataset.name,
+                fingerprint=dataset.fingerprint,
+                split=dataset.split,
+                loss=name,
+                params=params[name],
+                seed=seed,
+                head=head,
+                optimizer=optimizer,
+                **run,
+            )
+            for name in names
+            for seed in numbers
+        ]
+
+    made = [losses.create(n, num_classes=2, dim=head.dim, **params[n]) for n in names]
+    return specs_for, lambda classes: [line for loss in made for line in loss.advice(classes)]
+
+
+def _unknown_setting(key: str, groups: Sequence[str]) -> str:
+    group = key.partition(".")[0]
+    if group in losses.LOSSES.names():
+        return f"{key}: {group} is not among the compared losses; add it to --losses."
+    return unknown("setting", group, groups) + " Write it as triplet.margin=0.5."
+
+
+def coerce(name: str, value: Any, default: Any) -> Any:
+    """``value``, possibly text from a command line, as the type of ``default``.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if isinstance(value, str) and not isinstance(default, str):
+        try:
+            value = ast.literal_eval(value.title() if value.lower() in ("true", "false") else value)
+        except (ValueError, SyntaxError):
+            raise InputError(f"{name} is {value!r}; it must be like {default!r}.") from None
+    if isinstance(default, tuple):
+        value = tuple(value) if isinstance(value, list | tuple) else (value,)
+        default_item = default[0] if default else value[0]
+        return tuple(coerce(name, item, default_item) for item in value)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if default is not None and type(value) is not type(default):
+        raise InputError(f"{name} is {value!r}; it must be like {default!r}.")
+    return value
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(f"device {name!r}: this machine or this torch has no CUDA; use cpu.")
+    if name != "cpu" and not name.startswith("cuda"):
+        raise InputError(unknown("device", name, ["auto", "cpu", "cuda"]))
+    return name
+
+
+def _where_registered(names: Sequence[str]) -> tuple[tuple[str, ...], bool]:
+    """Modules that workers must import for these losses, and whether that is impossible."""
+    built_in = losses.LOSSES.discoverable()
+    modules = {
+        inspect.unwrap(losses.LOSSES.get(name)).__module__ for name in names if name not in built_in
+    }
+    return tuple(sorted(modules - {"__main__"})), "__main__" in modules
+
+
+# ------------------------------------------------------------------------------------------ about
+
+
+def _check_room(store: Store, specs: Sequence[RunSpec], dataset: Dataset) -> None:
+    """Stop before training if the disk cannot hold the results."""
+    rows = len(dataset.train) + len(dataset.test)
+    scratch = rows * dataset.train.x.shape[1] * dataset.train.x.itemsize
+    left = [s for s in specs if store.finished(s) is None]
+    need = scratch + sum(
+        len(dataset.test) * s.head.dim * 5 + 4 * _weights(s, dataset.train.x.shape[1]) for s in left
+    )
+    if left and need > store.room():
+        raise StorageError(
+            f"{store.folder}: about {need / 1e6:.0f} MB are needed and "
+            f"{store.room() / 1e6:.0f} MB are free. Free some space or choose another --out."
+        )
+
+
+def _weights(spec: RunSpec, in_features: int) -> int:
+    widths = [in_features, *spec.head.hidden, spec.head.dim]
+    return sum(a * b for a, b in itertools.pairwise(widths))
+
+
+def _about(
+    dataset: Dataset, store: Store, specs: Sequence[RunSpec], command: str, jobs: int
+) -> dict[str, Any]:
+    return {
+        "source": dataset.test.origin,
+        "dataset": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "split": dataset.split,
+        "notes": list(dataset.notes),
+        "train_rows": len(dataset.train),
+        "test_rows": len(dataset.test),
+        "classes": dataset.num_classes,
+        "dim": dataset.train.x.shape[1],
+        "singletons": dataset.test.singletons,
+        "baseline": _baseline(dataset, store),
+        "command": command,
+        "machine": machine(),
+        "jobs": jobs,
+        "threads": grid.threads_for(jobs),
+        "asked": len(specs),
+    }
+
+
+def _baseline(dataset: Dataset, store: Store) -> Scores:
+    """Scores of the untrained features: what every loss has to beat."""
+    from metriscope.diagnostics.base import Space, measure, reading
+
+    try:
+        found = load_results(store.folder).about
+        if found.get("baseline"):
+            return dict(found["baseline"])
+    except InputError:
+        pass  # nothing there yet
+    # A probe of wide features costs more than all the training: retrieval and geometry only.
+    names = [d.name for d in reading("embeddings") if d.group in ("geometry", "retrieval")]
+    return measure(Space(dataset.test), only=names)
+
+
+def machine() -> str:
+    """Processor, cores and system, in one line."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    return f"{name}, {grid.cores()} cores, {platform.system()}"

@@ -1,0 +1,184 @@
+"""Readers of labelled vectors: one function a format, each returning what the file holds.
+
+Nothing is ever unpickled. Every failure, a library's own included, is an
+:class:`~metriscope.types.InputError` that names the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metriscope.data.parquet import read_parquet
+from metriscope.data.reading import FEATURES, LABELS, Contents, need, pick, pickled, reading
+from metriscope.data.table import INTEGER, Labels, Table, as_text, missing_labels, show_some
+from metriscope.types import InputError, name_rows
+
+LABEL_SUFFIXES = (".npy", ".npz", ".txt", ".csv")
+
+
+def read_table(paths: Sequence[Path], labels: Path | None = None) -> Table:
+    """One table from one file, or from the shards of one.
+
+    Args:
+        paths: files of one format; more than one only of Parquet.
+        labels: a file of labels, where the features' file has none.
+
+    Raises:
+        InputError: unknown suffix, unreadable or damaged file, no features or labels in it, labels
+            in both places.
+    """
+    path = paths[0]
+    if path.suffix.lower() not in READERS:
+        raise InputError(
+            f"{path}: cannot read {path.suffix or 'a file without a suffix'}; "
+            f"known formats are {', '.join(READERS)}."
+        )
+    origin = str(path) if len(paths) == 1 else str(path.parent)
+    held = READERS[path.suffix.lower()](paths)
+    found, class_names = held.labels, held.class_names
+    if labels is not None:
+        if found is not None:
+            raise InputError(
+                f"{origin} has labels of its own, and {labels} was given too; leave out one."
+            )
+        found, own_names = read_labels(labels)
+        class_names = own_names or class_names
+    if found is None:
+        raise InputError(
+            f"{origin}: no labels (it holds {show_some(held.names)}); call them 'labels', or give "
+            "a file of them with --labels FILE (in Python labels=)."
+        )
+    ids = np.empty(0, np.int64) if held.ids is None else held.ids
+    return Table(held.x, found, origin, class_names, ids, held.split)
+
+
+def read_labels(path: Path) -> tuple[Labels, tuple[str, ...] | None]:
+    """Labels from a file of their own, and class names if it has them.
+
+    ``.npy``: an array; ``.npz``: ``labels`` and, if there, ``class_names``; ``.txt``: one a line,
+    UTF-8; ``.csv``: one column, or the column ``label`` of several. In text files labels that are
+    all whole numbers count as integers.
+    """
+    suffix, origin = path.suffix.lower(), str(path)
+    if suffix == ".npy":
+        with reading(path, b"\x93NUMPY"):
+            return Labels.of(np.load(path, allow_pickle=False), origin), None
+    if suffix == ".npz":
+        with reading(path, b"PK"), np.load(path, allow_pickle=False) as file:
+            key = need(file.files, LABELS, "labels", origin)
+            return Labels.of(_member(file, key, origin), origin), _npz_class_names(file, origin)
+    if suffix not in LABEL_SUFFIXES:
+        raise InputError(f"{path}: labels must be in {', '.join(LABEL_SUFFIXES)}.")
+    with reading(path), path.open(encoding="utf-8-sig", newline="") as text:
+        if suffix == ".csv":
+            values = _csv_labels(text, origin)
+        else:
+            values = text.read().replace("\r\n", "\n").split("\n")
+            values = values[:-1] if values[-1] == "" else values
+    blank = [row for row, value in enumerate(values) if not value.strip()]
+    if blank:
+        raise missing_labels(origin, np.asarray(blank))
+    index = {value: code for code, value in enumerate(dict.fromkeys(values))}
+    whole = all(INTEGER.fullmatch(value) for value in index)
+    codes = np.asarray([index[value] for value in values], np.int64)
+    return Labels.coded(codes, [int(v) for v in index] if whole else list(index), origin), None
+
+
+def _npy(paths: Sequence[Path]) -> Contents:
+    with reading(paths[0], b"\x93NUMPY"):
+        x = np.load(paths[0], mmap_mode="r", allow_pickle=False)
+    return Contents(x, ["one array"])
+
+
+def _npz(paths: Sequence[Path]) -> Contents:
+    path, origin = paths[0], str(paths[0])
+    with reading(path, b"PK"), np.load(path, allow_pickle=False) as file:
+        names = file.files
+        features = need(names, (*FEATURES, "x", "X"), "features", origin)
+        labels = pick(names, (*LABELS, "y"), "labels", origin)
+        ids = _member(file, "ids", origin) if "ids" in names else None
+        return Contents(
+            _member(file, features, origin),
+            names,
+            None if labels is None else Labels.of(_member(file, labels, origin), origin),
+            _npz_class_names(file, origin),
+            ids if ids is None or ids.dtype.kind in "iu" else as_text(ids, "ids", origin),
+            as_text(_member(file, "split", origin), "split", origin) if "split" in names else None,
+        )
+
+
+def _safetensors(paths: Sequence[Path]) -> Contents:
+    from safetensors import safe_open
+
+    path, origin = paths[0], str(paths[0])
+    with reading(path):
+        with safe_open(path, framework="numpy") as file:
+            names = list(file.keys())
+            features = need(names, FEATURES, "features", origin)
+            labels = pick(names, LABELS, "labels", origin)
+            found = None if labels is None else Labels.of(file.get_tensor(labels), origin)
+            written = json.loads((file.metadata() or {}).get("class_names", "null"))
+            plain = file.get_slice(features).get_dtype() != "BF16"
+            x = file.get_tensor(features) if plain else None
+        if x is None:  # NumPy has no bfloat16
+            with safe_open(path, framework="pt") as file:
+                x = file.get_tensor(features).float().numpy()
+    class_names = tuple(str(name) for name in written) if isinstance(written, list) else None
+    return Contents(x, names, found, class_names)
+
+
+READERS: dict[str, Callable[[Sequence[Path]], Contents]] = {
+    ".npz": _npz,
+    ".npy": _npy,
+    ".parquet": read_parquet,
+    ".safetensors": _safetensors,
+}
+
+
+def _member(file: Any, name: str, origin: str) -> np.ndarray:
+    """One array of an open ``.npz``."""
+    try:
+        array = file[name]
+    except ValueError as error:
+        if "allow_pickle" in str(error):
+            raise pickled(f"{origin}: the array {name!r}") from error
+        raise
+    if not isinstance(array, np.ndarray):  # NumPy hands out the bytes of a member it does not know
+        raise InputError(f"{origin}: {name!r} is no NumPy array; write it with np.savez.")
+    return array
+
+
+def _npz_class_names(file: Any, origin: str) -> tuple[str, ...] | None:
+    if "class_names" not in file.files:
+        return None
+    names = as_text(_member(file, "class_names", origin), "class_names", origin)
+    if names.ndim != 1:
+        raise InputError(f"{origin}: class_names has shape {names.shape}; it must be a list.")
+    return tuple(names.tolist())
+
+
+def _csv_labels(text: Any, origin: str) -> list[str]:
+    rows = list(csv.reader(text, strict=True))
+    if not rows:
+        return []
+    head = [cell.strip().lower() for cell in rows[0]]
+    column = pick(head, LABELS, "labels", origin)
+    if column is None and len(head) > 1:
+        raise InputError(
+            f"{origin}: {len(head)} columns and none of them called 'label'; give one column, or "
+            "name it in the first line."
+        )
+    at, body = (0, rows) if column is None else (head.index(column), rows[1:])
+    short = [row for row, cells in enumerate(body) if cells and len(cells) != len(head)]
+    if short:
+        raise InputError(
+            f"{origin}: other than {len(head)} column(s) in {name_rows(np.asarray(short))}; put "
+            "quotes around labels with a comma."
+        )
+    return [cells[at] if cells else "" for cells in body]

@@ -1,0 +1,179 @@
+"""Parquet: one table from one file or from its shards, a batch at a time."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metriscope.data.reading import FEATURES, LABELS, Contents, need, pick, reading
+from metriscope.data.table import Labels, missing_labels
+from metriscope.types import InputError, name_rows
+
+_ROWS = 1 << 15  # of one batch
+
+
+def read_parquet(paths: Sequence[Path]) -> Contents:
+    """Read a label column and an embedding column, or numeric columns ``f0``, ``f1``, ….
+
+    Lists may be of fixed size or not, but all of one length. Optional: ``id`` and ``split``
+    columns, and class names as the ``datasets`` library writes them. Rows are numbered through
+    all shards. Memory: the matrix, and one batch.
+
+    Raises:
+        InputError: unreadable files, missing values or columns, lists of different lengths, shards
+            that do not fit together.
+    """
+    import pyarrow.parquet as pq
+
+    x: np.ndarray | None = None
+    names: Sequence[str] = ()
+    class_names: tuple[str, ...] | None = None
+    labels: list[Any] = []
+    ids: list[Any] = []
+    split: list[str] = []
+    total = start = 0
+    for path in paths:
+        with reading(path, b"PAR1"), pq.ParquetFile(path) as file:
+            total += file.metadata.num_rows
+    for path in paths:
+        origin = str(path)
+        with reading(path, b"PAR1"), pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            features = _feature_columns(names, origin)
+            label = pick(names, LABELS, "labels", origin)
+            id_column = pick(names, ("id", "ids"), "ids", origin)
+            wanted = [*features, label, id_column, "split" if "split" in names else None]
+            columns = [name for name in wanted if name is not None]
+            class_names = class_names or _class_names(file.schema_arrow.metadata, label)
+            for batch in file.iter_batches(_ROWS, columns=columns):
+                block = _matrix([batch.column(c) for c in features], features, origin, start)
+                if x is None:
+                    x = np.empty((total, block.shape[1]), block.dtype)
+                if (x.shape[1], x.dtype) != (block.shape[1], block.dtype):
+                    raise InputError(
+                        f"{origin}: vectors of {block.shape[1]} × {block.dtype}, but of "
+                        f"{x.shape[1]} × {x.dtype} before it; all shards and rows must be alike."
+                    )
+                x[start : start + len(block)] = block
+                if label is not None:
+                    labels.append(batch.column(label))
+                if id_column is not None:
+                    ids += batch.column(id_column).to_pylist()
+                if "split" in names:
+                    split += [str(value) for value in batch.column("split").to_pylist()]
+                start += len(block)
+    return Contents(
+        np.empty((0, 0)) if x is None else x,
+        names,
+        _labels(labels, str(paths[0] if len(paths) == 1 else paths[0].parent)) if labels else None,
+        class_names,
+        _ids(ids) if ids else None,
+        np.asarray(split, dtype=str) if split else None,
+    )
+
+
+def _feature_columns(names: Sequence[str], origin: str) -> list[str]:
+    if pick(names, FEATURES, "embedding column", origin) is None:
+        numbered = sum(re.fullmatch(r"f[0-9]+", name) is not None for name in names)
+        columns = [f"f{i}" for i in range(numbered)]
+        if columns and set(columns) <= set(names):
+            return columns
+    return [need(names, FEATURES, "embedding column, nor f0, f1, … without a gap", origin)]
+
+
+def _matrix(columns: list[Any], names: list[str], origin: str, start: int) -> np.ndarray:
+    """(rows, d) from one column of lists, or from d columns of numbers."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    def refuse_missing(array: Any, what: str, per_row: int = 1) -> None:
+        if array.null_count:
+            rows = np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False)) // per_row
+            raise InputError(
+                f"{origin}: missing values in {what}, {name_rows(np.unique(rows) + start)}; "
+                "remove these rows or compute them again."
+            )
+
+    array, name = columns[0], names[0]
+    if isinstance(array, pa.ExtensionArray):  # such as fixed-shape tensors
+        array = array.storage
+    if name not in FEATURES:
+        for column, what in zip(columns, names, strict=True):
+            refuse_missing(column, what)
+            _require_numbers(column.type, what, origin)
+        return np.column_stack([c.to_numpy(zero_copy_only=False) for c in columns])
+    kind = pa.types
+    lists = (kind.is_list, kind.is_large_list, kind.is_fixed_size_list)
+    if not any(is_one(array.type) for is_one in lists):
+        raise InputError(
+            f"{origin}: column {name!r} is {array.type}; it must hold a list of numbers a row."
+        )
+    refuse_missing(array, name)
+    lengths = pc.list_value_length(array).to_numpy(zero_copy_only=False)  # (rows,)
+    width = int(lengths[0]) if len(lengths) else 0
+    ragged = np.flatnonzero(lengths != width)
+    if len(ragged):
+        raise InputError(
+            f"{origin}: {name} has {lengths[ragged[0]]} values in {name_rows(ragged[:1] + start)} "
+            f"and {width} before it; all rows need the same number."
+        )
+    values = array.flatten()
+    _require_numbers(values.type, name, origin)
+    refuse_missing(values, name, max(width, 1))
+    matrix: np.ndarray = values.to_numpy(zero_copy_only=False).reshape(len(array), width)
+    return matrix
+
+
+def _require_numbers(kind: Any, what: str, origin: str) -> None:
+    from pyarrow import types
+
+    if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
+        raise InputError(f"{origin}: {what} holds {kind}; features must be real numbers.")
+
+
+def _labels(batches: list[Any], origin: str) -> Labels:
+    """Labels of all batches. Nothing passes through a float."""
+    import pyarrow as pa
+
+    kind = pa.types
+    arrays = [a.dictionary_decode() if kind.is_dictionary(a.type) else a for a in batches]
+    if all(array.type == arrays[0].type for array in arrays):
+        arrays = [pa.concat_arrays(arrays)]  # shards may differ, as int32 and int64
+    texts = (kind.is_string, kind.is_large_string, kind.is_string_view)
+    binaries = (kind.is_binary, kind.is_large_binary, kind.is_fixed_size_binary)
+    pieces, start = [], 0
+    for array in arrays:
+        t = array.type
+        if array.null_count:
+            missing = np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))
+            raise missing_labels(origin, missing + start)
+        if kind.is_integer(t) or kind.is_floating(t) or kind.is_boolean(t):
+            pieces.append(Labels.of(array.to_numpy(zero_copy_only=False), origin, start))
+        elif any(is_one(t) for is_one in (*texts, *binaries, kind.is_decimal)):
+            coded = array.dictionary_encode()
+            codes, values = coded.indices.to_numpy(), coded.dictionary.to_pylist()
+            pieces.append(Labels.coded(codes, values, origin))
+        else:
+            raise InputError(f"{origin}: labels are {t}; they must be integers or text.")
+        start += len(array)
+    return Labels.join(pieces)
+
+
+def _ids(values: list[Any]) -> np.ndarray:
+    if all(isinstance(value, int) and -(2**63) <= value < 2**63 for value in values):
+        return np.asarray(values, np.int64)
+    return np.asarray([str(value) for value in values], dtype=str)
+
+
+def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> tuple[str, ...] | None:
+    """The names of a ``ClassLabel`` column in the schema's ``huggingface`` entry, if it has one."""
+    try:
+        info = json.loads((metadata or {})[b"huggingface"])["info"]
+        return tuple(info["features"][label]["names"])
+    except (KeyError, TypeError, ValueError):
+        return None

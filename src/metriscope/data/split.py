@@ -1,0 +1,99 @@
+"""One class coding for all parts of a source, and a split where none is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from metriscope.data.table import INTEGER, Table, show
+from metriscope.types import InputError
+
+
+def shared_coding(tables: Sequence[Table]) -> tuple[tuple[str, ...], list[np.ndarray]]:
+    """Class names for all tables, and the (n,) int64 codes of each.
+
+    Labels are compared as text, so the integer 3 of one file is the text ``3`` of another. Where
+    a table has class names, they give the order, and integer labels index them; a table without
+    uses those of the others. Without any, classes are in numeric order if all labels are whole
+    numbers, else in order of their text (by code point).
+
+    Raises:
+        InputError: a label that the class names do not have.
+    """
+    given = [table.class_names for table in tables if table.class_names is not None]
+    texts = [_texts(table, table.class_names or (given[0] if given else None)) for table in tables]
+    seen = dict.fromkeys(text for part in texts for text in part)
+    if given:
+        names = list(dict.fromkeys(name for part in given for name in part))
+    elif all(INTEGER.fullmatch(text) for text in seen):
+        names = sorted(seen, key=int)
+    else:
+        names = sorted(seen)
+    index = {name: code for code, name in enumerate(names)}
+    codes = [
+        np.asarray([index[text] for text in part], np.int64)[table.labels.codes]
+        for table, part in zip(tables, texts, strict=True)
+    ]
+    return tuple(names), codes
+
+
+def stratified(
+    y: np.ndarray, test_fraction: float = 0.2, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split the rows of every class alike.
+
+    Of the n rows of a class, round(n · test_fraction) go to test, drawn by ``seed``, with limits:
+    a class with one row stays in train; two or three rows give each part at least one; four or
+    more give each part at least two, since a row alone in its class has no positive: it cannot be
+    a leave-one-out query in test, nor an anchor in train.
+
+    Args:
+        y: (n,) non-negative class codes.
+        test_fraction: in (0, 1).
+        seed: of the split only; training has seeds of its own.
+
+    Returns:
+        Row numbers of train and of test, each rising; together they are all rows.
+
+    Raises:
+        InputError: a fraction outside (0, 1) or a negative seed.
+    """
+    if not 0 < test_fraction < 1:
+        raise InputError(f"test fraction is {test_fraction!r}; it must be between 0 and 1.")
+    if seed < 0:
+        raise InputError(f"split seed is {seed!r}; it must be 0 or more.")
+    counts = np.bincount(y)
+    least = np.select([counts >= 4, counts >= 2], [2, 1], 0)
+    in_test = np.clip(np.rint(counts * test_fraction), least, counts - least).astype(np.int64)
+    in_test[counts == 1] = 0
+    order = np.random.default_rng(seed).permutation(len(y))
+    order = order[np.argsort(y[order], kind="stable")]  # grouped by class, shuffled within
+    rank = np.arange(len(y)) - np.repeat(np.cumsum(counts) - counts, counts)
+    to_test = np.zeros(len(y), bool)
+    to_test[order] = rank < np.repeat(in_test, counts)
+    return np.flatnonzero(~to_test), np.flatnonzero(to_test)
+
+
+def describe_split(test_fraction: float, seed: int) -> str:
+    """``stratified 80/20, seed 0``."""
+    return f"stratified {100 - 100 * test_fraction:.4g}/{100 * test_fraction:.4g}, seed {seed}"
+
+
+def _texts(table: Table, class_names: tuple[str, ...] | None) -> list[str]:
+    """The class name of each distinct label."""
+    if class_names is None:
+        return [str(value) for value in table.labels.values]
+    known, texts = set(class_names), []
+    for code, value in enumerate(table.labels.values):
+        if isinstance(value, int) and 0 <= value < len(class_names):
+            texts.append(class_names[value])
+        elif isinstance(value, str) and value in known:
+            texts.append(value)
+        else:
+            raise InputError(
+                f"{table.origin}: label {show(value)} in row {table.labels.row_of(code)} (counted "
+                f"from 0) is none of the {len(class_names)} class_names; integer labels index "
+                "them from 0."
+            )
+    return texts

@@ -1,0 +1,42 @@
+"""Embedding density: distances within classes against distances between them."""
+
+from __future__ import annotations
+
+from metriscope.diagnostics.base import RESOLUTION, Score, Space, Values, diagnostic, mean, ratio
+
+
+@diagnostic(
+    "density",
+    reads="embeddings",
+    group="geometry",
+    scores=[
+        Score("density.pi_intra", lower=0, upper=2),
+        Score("density.pi_inter", lower=0, upper=2),
+        Score("density.pi_ratio", lower=0),
+    ],
+)
+def density(space: Space) -> Values:
+    """Density π_ratio: mean cosine distance within classes over that between class means.
+
+    Formula, with u_c = m_c/‖m_c‖::
+
+        pi_intra = mean over classes of the mean of 1 − z_iᵀz_j over i ≠ j in the class
+        pi_inter = mean over class pairs of 1 − u_cᵀu_c'
+        pi_ratio = pi_intra / pi_inter
+
+    The source divides by max(pi_inter, 1e-8). Here both are exact in a cone, where that floor
+    would decide the ratio, so there is none.
+
+    Bounds: 0 ≤ pi_intra, pi_inter ≤ 2. Classes with one member are left out of pi_intra (the
+    source puts the largest value in their place), classes with a zero mean out of pi_inter.
+    Undefined without a positive pair (intra), for fewer than two classes (inter), or where all
+    class means have one direction (ratio). Source: Roth et al. (2020); FORMULAS 2.6.
+    """
+    intra, inter = mean(space.pair_cos), mean(space.mean_cos)
+    return {
+        "density.pi_intra": intra,
+        "density.pi_inter": inter,
+        "density.pi_ratio": None
+        if intra is None or inter is None
+        else ratio(intra, inter, noise=RESOLUTION**2),
+    }

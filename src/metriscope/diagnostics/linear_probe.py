@@ -1,0 +1,45 @@
+"""Linear probe."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from metriscope.diagnostics.base import RESOLUTION, Score, Space, Values, diagnostic
+
+
+@diagnostic(
+    "linear_probe",
+    reads="embeddings",
+    group="classification",
+    scores=[Score("probe_accuracy", better="higher", lower=0, upper=1)],
+)
+def linear_probe(space: Space) -> Values:
+    """Test accuracy of a logistic regression on the frozen training embeddings.
+
+    Multinomial, L2 with C = 1, lbfgs, on unit vectors standardised by the mean and SD of each
+    training dimension (a dimension without spread stays 0). Standardising undoes a collapse to a
+    cone, so a high probe beside a low recall@1 says that the information is there but distances do
+    not show it.
+
+    Bounds: [0, 1]. A test class that the training data lack is always wrong; with one training
+    class the probe answers that class. Undefined without training embeddings.
+    Source: FORMULAS 2.10.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    if space.train_z is None or space.train_y is None:
+        return {"probe_accuracy": None}
+    labels, truth = space.train_y.cpu().numpy(), space.y.cpu().numpy()
+    if len(np.unique(labels)) == 1:
+        return {"probe_accuracy": float((truth == labels[0]).mean())}
+    train, test = space.train_z.cpu().numpy(), space.z.cpu().numpy()
+    centre, sd = train.mean(0), train.std(0)
+    scale = np.where(sd > RESOLUTION, sd, np.inf)
+    with warnings.catch_warnings():
+        # Separable data move the optimum far out; the accuracy has settled long before.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        probe = LogisticRegression(C=1.0, max_iter=300).fit((train - centre) / scale, labels)
+    return {"probe_accuracy": float((probe.predict((test - centre) / scale) == truth).mean())}

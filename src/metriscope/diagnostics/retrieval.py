@@ -1,0 +1,46 @@
+"""Retrieval: is what is near of the same class?"""
+
+from __future__ import annotations
+
+from metriscope.diagnostics.base import Score, Space, Values, diagnostic
+
+
+@diagnostic(
+    "retrieval",
+    reads="embeddings",
+    group="retrieval",
+    scores=[
+        Score("recall@1", better="higher", lower=0, upper=1),
+        Score("recall@5", better="higher", lower=0, upper=1),
+        Score("recall@10", better="higher", lower=0, upper=1),
+        Score("r_precision", better="higher", lower=0, upper=1),
+        Score("map@r", better="higher", lower=0, upper=1),
+        Score("queries.excluded", lower=0),
+    ],
+)
+def retrieval(space: Space) -> Values:
+    """Leave-one-out retrieval: Recall@k, R-precision and MAP@R, means over queries.
+
+    Each row is a query among the other n − 1, by cosine; equal distances go to the lower row.
+    Formula, for a query with R others of its class, rel(i) ∈ {0, 1} for its i-th neighbour::
+
+        recall@k    = 1 if any of rel(1..k) is 1        (k or all n − 1 neighbours)
+        r_precision = (1/R) Σ_{i≤R} rel(i)
+        map@r       = (1/R) Σ_{i≤R} P(i) rel(i),  P(i) = (1/i) Σ_{j≤i} rel(j)
+
+    Bounds: [0, 1]; map@r ≤ r_precision; recall rises with k. Queries with R = 0 are left out and
+    counted in ``queries.excluded``; undefined if none is left. Source: FORMULAS 2.8; MAP@R is that
+    of Musgrave, Belongie and Lim, "A Metric Learning Reality Check" (2020).
+    """
+    found = space.neighbours
+    asked = found.relevant > 0
+    same = (space.y[found.nearest] == space.y[:, None])[asked]  # (queries, ≤ 10)
+    per_query = {
+        **{f"recall@{k}": same[:, :k].any(1).double() for k in (1, 5, 10)},
+        "r_precision": (found.hits / found.relevant)[asked].double(),
+        "map@r": found.precision[asked],
+    }
+    scores = {
+        name: values.mean() if bool(asked.any()) else None for name, values in per_query.items()
+    }
+    return {**scores, "queries.excluded": (~asked).sum()}

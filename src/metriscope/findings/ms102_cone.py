@@ -1,0 +1,43 @@
+"""MS102: all embeddings point one way."""
+
+from __future__ import annotations
+
+from metriscope.findings.base import NOT_APPLICABLE, Verdict, above_chance, finding, score
+from metriscope.findings.ms101_collapsed import THRESHOLD as COLLAPSED
+from metriscope.types import Finding, Results, RunResult
+
+THRESHOLD = 0.9
+
+
+@finding("ms102_cone", of="done")
+def ms102_cone(run: RunResult, results: Results) -> Verdict:
+    """Cone: the embeddings share one direction, and the classes differ only in what is left.
+
+    Fires where ``centre.norm_sq`` = ‖g‖² > 0.9, g the mean of the class centres: then the mean
+    cosine of two class centres is above about 0.9, so at most a tenth of the sphere's reach
+    separates classes. A loss that repels classes ends near 0. It is a warning while Recall@1 is
+    above twice chance (1/C), and a problem otherwise. Not asked where MS101 holds.
+    """
+    centre, spread = score(run, "centre.norm_sq"), score(run, "spread.total")
+    if centre is None or (spread is not None and spread < COLLAPSED):
+        return NOT_APPLICABLE
+    if centre <= THRESHOLD:
+        return None
+    ordered = above_chance(run, results)
+    recall = score(run, "recall@1")
+    says = "" if recall is None else f" Recall@1 is {recall:.3f}"
+    if recall is not None and ordered is not None:
+        says += ": neighbours are still in order" if ordered else ": little better than chance"
+    return Finding(
+        code="MS102",
+        severity="problem" if ordered is False else "warning",
+        title="all embeddings lie in a narrow cone",
+        message=f"The squared length of the overall centre is {centre:.3f} (1: all point one way)."
+        + (says + "." if says else ""),
+        value=centre,
+        threshold=THRESHOLD,
+        cause="nothing in the loss pushes all embeddings apart, or training ended before it could; "
+        "cosine thresholds and quantised indexes lose most of their resolution here.",
+        next_step="more epochs, a larger learning rate, or centring the embeddings (subtract the "
+        "training mean) before indexing.",
+    )

@@ -1,0 +1,22 @@
+"""MS203: a run that did not finish."""
+
+from __future__ import annotations
+
+from metriscope.findings.base import Verdict, finding
+from metriscope.types import Finding, Results, RunResult
+
+
+@finding("ms203_run_failed", of="failed")
+def ms203_run_failed(run: RunResult, results: Results) -> Verdict:
+    """A run failed: it diverged, ran out of memory, or raised an error. No threshold."""
+    return Finding(
+        code="MS203",
+        severity="problem",
+        title="a run failed",
+        message=f"Seed {run.spec.seed} ended with: {run.error or 'no message'}",
+        value=None,
+        threshold=None,
+        cause="the error says which; a loss that becomes NaN or infinite has diverged.",
+        next_step="for divergence a smaller learning rate or scale, for memory a smaller "
+        "--batch-size; then the same command again: finished runs are kept.",
+    )

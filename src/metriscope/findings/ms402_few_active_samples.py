@@ -1,0 +1,38 @@
+"""MS402: a loss that learns from almost none of its samples."""
+
+from __future__ import annotations
+
+from metriscope.findings.base import NOT_APPLICABLE, Verdict, column, epochs, finding
+from metriscope.types import Finding, Results, RunResult
+
+THRESHOLD = 0.05
+
+
+@finding("ms402_few_active_samples", of="done")
+def ms402_few_active_samples(run: RunResult, results: Results) -> Verdict:
+    """Few samples are used: in no epoch do over 5 % of them anchor an active term.
+
+    Looks at the largest ``active.samples`` of the trace: a share that is low at the end may only
+    mean that the loss is satisfied, one that was never above 5 % means that over nineteen of
+    twenty rows of every batch anchor nothing. Fires with value 0 where no epoch had a valid term
+    at all.
+    """
+    if "active.samples" not in run.trace or epochs(run) < 1:
+        return NOT_APPLICABLE
+    most = max(column(run, "active.samples"), default=0.0)
+    if most > THRESHOLD:
+        return None
+    return Finding(
+        code="MS402",
+        severity="warning",
+        title="learns from few of its samples",
+        message=f"At most {most:.1%} of the samples anchor an active term in any epoch."
+        if most
+        else "No sample anchors an active term in any epoch.",
+        value=most,
+        threshold=THRESHOLD,
+        cause="one anchor a class (N-pair), batches in which most classes have one row, or a "
+        "margin that is met from the start.",
+        next_step="a larger --batch-size, a sampler that draws several rows of each class, or a "
+        "larger margin.",
+    )

@@ -1,0 +1,70 @@
+"""Supervised contrastive loss (Khosla et al. 2020)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from metriscope import ops
+from metriscope.losses import register
+from metriscope.losses.base import TIE, Loss, Reduction, number, one_of, reduce_terms
+from metriscope.types import LossOutput
+
+Form = Literal["out", "in"]
+
+
+@register("scl")
+class SupCon(Loss):
+    """Supervised contrastive (SupCon): all positives of an anchor against everything else.
+
+    Formula, with s the cosine, P(i) the positives of i, and a over all samples but i::
+
+        out:  ℓ(i) = −(1/|P(i)|) Σ_p log( exp(s_ip/τ) / Σ_a exp(s_ia/τ) )
+        in:   ℓ(i) = −log( (1/|P(i)|) Σ_p exp(s_ip/τ) / Σ_a exp(s_ia/τ) )   ≤ out
+
+    The reduction is over anchors with a positive. Terms, for the counts, are pairs (i, p), since
+    each of them is an inequality; ``mean_active`` averages the anchors with an active pair.
+
+    Active: max_n s_in ≥ s_ip (to within 1e-6), n over other classes. The loss itself is never 0.
+    Bounds: ``in`` ≥ log|P(i)|, and ``out`` too: positives stay in the denominator, so the loss of
+    an anchor cannot fall below that; both ≤ log(b − 1) + 2/τ, and log(b − 1) where all
+    embeddings coincide. On C classes with K negatives an anchor the smallest reachable is
+    log(|P| + K exp(−C/((C−1)τ))).
+
+    Args:
+        temperature: τ.
+        form: whether the mean over positives is outside or inside the logarithm.
+        reduction: see :class:`~metriscope.losses.base.Loss`, over anchors.
+
+    Source: Khosla 2020, L_out and L_in, single view; it prefers L_out. The paper: τ = 0.07. The
+    authors' code keeps anchors without positives in the mean, as 0; here they are left out.
+    """
+
+    def __init__(
+        self, *, temperature: float = 0.07, form: Form = "out", reduction: Reduction = "mean"
+    ) -> None:
+        super().__init__(reduction=reduction)
+        self.temperature = number("temperature", temperature, above=True)
+        self.form: Form = one_of("form", form, Form)
+
+    def compute(self, z: Float[Tensor, "b d"], labels: Int[Tensor, " b"]) -> LossOutput:
+        """See the class."""
+        s = (z / self.temperature) @ z.T
+        pos, neg = ops.positives(labels), ~ops.same_class(labels)
+        n_pos = pos.sum(1)  # (b,)
+        anchors = n_pos > 0
+        everyone = ops.masked_logsumexp(s, pos | neg)
+        if self.form == "out":
+            own = (s * pos).sum(1) / n_pos.clamp_min(1)
+        else:
+            own = ops.masked_logsumexp(s, pos) - n_pos.clamp_min(1).log()
+        # An anchor alone has no finite value to give: 0, which is left out below.
+        terms = torch.where(anchors, everyone - own, 0.0)
+        hardest = s.detach().masked_fill(~neg, -torch.inf).amax(1, keepdim=True)
+        active = (hardest >= s.detach() - TIE / self.temperature) & pos  # (b, b)
+        samples = active.any(1)
+        loss, _, _ = reduce_terms(terms, anchors, samples, self.reduction)
+        return LossOutput(loss, active.sum(), pos.sum(), samples, (~anchors).sum())

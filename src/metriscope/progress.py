@@ -1,0 +1,129 @@
+"""Progress on stderr: live bars on a terminal, a line a finished run elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from metriscope.grid import Observer
+from metriscope.types import RunResult, RunSpec, plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+
+class Display(Observer, Protocol):
+    """An observer that also shows sentences."""
+
+    def note(self, sentence: str) -> None:
+        """Show a sentence."""
+
+
+@contextmanager
+def progress(stream: TextIO) -> Iterator[Display]:
+    """The display for ``stream``: bars if it is a terminal, lines if not."""
+    if not stream.isatty():
+        yield Lines(stream)
+        return
+    from rich.console import Console
+
+    with Bars(Console(file=stream)) as bars:
+        yield bars
+
+
+def describe(spec: RunSpec) -> str:
+    """``triplet, seed 0``."""
+    return plain(f"{spec.loss}, seed {spec.seed}")
+
+
+def outcome(result: RunResult, cached: bool) -> str:
+    """One line about a finished run."""
+    if result.status == "failed":
+        return f"{describe(result.spec)}: FAILED: {plain(result.error or '')}"
+    recall = result.scores.get("recall@1")
+    shown = "undefined" if recall is None else f"{recall:.3f}"
+    when = "done before" if cached else f"{result.seconds:.1f} s"
+    return f"{describe(result.spec)}: {when}, Recall@1 {shown}"
+
+
+class Lines:
+    """A line a finished run, for logs and pipes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream, self.done, self.total = stream, 0, 0
+
+    def plan(self, runs: int) -> None:
+        """Keep the total."""
+        self.total = runs
+
+    def note(self, sentence: str) -> None:
+        """A line."""
+        print(f"metriscope: {plain(sentence)}", file=self.stream, flush=True)
+
+    def epoch(self, spec: RunSpec, epoch: int, loss: float) -> None:
+        """Nothing: a log wants no line an epoch."""
+
+    def finished(self, result: RunResult, *, cached: bool) -> None:
+        """A line with the count."""
+        self.done += 1
+        self.note(f"[{self.done}/{self.total}] {outcome(result, cached)}")
+
+
+class Bars:
+    """Live bars: all runs, and each run at work."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self.console = console
+        self.progress: Progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[loss]}", markup=False),
+            console=console,
+            transient=True,
+        )
+        self.all: TaskID | None = None
+        self.tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Bars:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def plan(self, runs: int) -> None:
+        """Start the bar of all runs."""
+        self.progress.start()
+        self.all = self.progress.add_task("runs", total=runs, loss="")
+
+    def note(self, sentence: str) -> None:
+        """Print above the bars."""
+        self.console.print(f"metriscope: {plain(sentence)}", markup=False, highlight=False)
+
+    def epoch(self, spec: RunSpec, epoch: int, loss: float) -> None:
+        """Move the run's own bar."""
+        if spec.key not in self.tasks:
+            self.tasks[spec.key] = self.progress.add_task(
+                describe(spec), total=spec.epochs, loss=""
+            )
+        self.progress.update(self.tasks[spec.key], completed=epoch, loss=f"loss {loss:.4g}")
+
+    def finished(self, result: RunResult, *, cached: bool) -> None:
+        """Take its bar away and say how it ended."""
+        task = self.tasks.pop(result.key, None)
+        if task is not None:
+            self.progress.remove_task(task)
+        if self.all is not None:
+            self.progress.advance(self.all)
+        self.note(outcome(result, cached))

@@ -1,0 +1,123 @@
+"""``report.html``: one file with everything in it, that loads nothing and runs nothing."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metriscope import __version__
+from metriscope.report import style
+from metriscope.report.panels import PANELS
+from metriscope.report.tables import Table
+from metriscope.types import InputError, Results, plain
+
+if TYPE_CHECKING:
+    from metriscope.report.panels.base import Panel
+
+
+@dataclass(frozen=True)
+class Section:
+    """A panel made ready for the page."""
+
+    id: str
+    title: str
+    caption: str
+    table: Table
+    layout: str
+    svg: str
+
+
+def write(results: Results, path: Path) -> None:
+    """Write the report, whole or not at all.
+
+    The page needs no network, no script and no font; it follows the reader's light or dark
+    setting, prints, and works from 320 pixels up. Results that are equal give the same bytes.
+
+    Args:
+        results: a comparison. All its texts are shown as text, whatever they contain.
+        path: the file; replaced if it is there.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    _replace(Path(path), page(results).encode("utf-8"))
+
+
+def page(results: Results) -> str:
+    """The report as HTML."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: value if isinstance(value, Markup) else plain(value),
+    )
+    here = files("metriscope.report")
+    template = environment.from_string(here.joinpath("report.html").read_text("utf-8"))
+    about = results.about
+    done = sum(run.status == "done" for run in results.runs)
+    return template.render(
+        name=str(about.get("dataset") or about.get("source") or "results"),
+        facts=_facts(results, done),
+        sections=sections(results),
+        looks={loss: style.look(loss) for loss in results.by_loss()},
+        css=Markup(here.joinpath("report.css").read_text("utf-8")),
+        Markup=Markup,
+        version=__version__,
+    )
+
+
+def sections(results: Results) -> list[Section]:
+    """Every panel that has something to show, in order."""
+    panels = sorted(PANELS.all().items(), key=lambda item: (item[1].order, item[0]))
+    made = [_section(name, panel(), results) for name, panel in panels]
+    return [s for s in made if s.table.rows or s.id == "findings"]
+
+
+def _section(name: str, panel: Panel, results: Results) -> Section:
+    table, drawn = panel.frame(results), panel.plot(results)
+    id = name.replace("_", "-")
+    caption = panel.caption(results)
+    svg = style.to_svg(drawn, id, f"{panel.title}. {caption}") if drawn is not None else ""
+    return Section(id, panel.title, caption, table, panel.layout, svg)
+
+
+def _facts(results: Results, done: int) -> list[str]:
+    about: dict[str, Any] = dict(results.about)
+    seeds = len({run.spec.seed for run in results.runs})
+    facts = [f"{len(results.by_loss())} losses × {seeds} seeds, {done} runs finished"]
+    failed = len(results.runs) - done
+    if failed:
+        facts.append(f"{failed} failed")
+    if about.get("train_rows") and about.get("test_rows"):
+        facts.append(f"{about['train_rows']:,} training and {about['test_rows']:,} test rows")
+    if about.get("classes"):
+        facts.append(f"{about['classes']:,} classes")
+    return facts
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write beside the file, then rename over it: a reader sees the old file or the new one."""
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".report-", suffix=".tmp")
+        with os.fdopen(handle, "wb") as out:
+            out.write(data)
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(temporary).chmod(0o666 & ~umask)
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise InputError(
+            f"cannot write the report {plain(path)}: {error.strerror or error}. "
+            "Give --out a folder that exists, is writable and has space."
+        ) from error

@@ -1,0 +1,43 @@
+"""The gradient norm of the head over epochs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from metriscope.report.panels import _curves, register
+from metriscope.report.panels.base import Panel
+from metriscope.report.tables import Table
+from metriscope.types import Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@register("gradient_curves")
+class GradientCurves(Panel):
+    """The gradient norm of the head over epochs."""
+
+    title = "Gradient norm over training"
+    order = 80
+    layout = "none"
+
+    def frame(self, results: Results) -> Table:
+        """Mean, smallest and largest over seeds, for each loss and epoch."""
+        return _curves.frame(self.title, _CAPTION, _quantities(results))
+
+    def plot(self, results: Results) -> Figure | None:
+        """A line a loss, with a band over seeds."""
+        return _curves.draw(_quantities(results), symlog=(True,))
+
+
+def _quantities(results: Results) -> dict[str, dict[str, _curves.Band]]:
+    return {
+        "Gradient norm of the head": _curves.bands(results, "grad_norm.head"),
+    }
+
+
+_CAPTION = (
+    "The length of the gradient that moves the head, mean over the steps of an epoch. It depends "
+    "on the scale of the loss and on its reduction: compare how it changes, rather than how large "
+    "it is. Near 0 from the start: nothing is learned."
+)

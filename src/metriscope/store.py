@@ -1,0 +1,356 @@
+"""Results and the disk. Every file is written whole or not at all; ``result.json`` comes last.
+
+::
+
+    results.json                  the comparison as it stands, rewritten after every run
+    report.html
+    runs/<key>/spec.json          what was asked
+               trace.parquet      one row an epoch
+               embeddings.parquet id, label, split, embedding of the test data
+               head.safetensors   the trained head and the loss's own parameters
+               result.json        last: a run without it, or with a failure in it, is done again
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from metriscope.types import (
+    Embeddings,
+    Finding,
+    InputError,
+    MetriscopeError,
+    Results,
+    RunResult,
+    RunSpec,
+    Trace,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMAT = 1
+RESULTS = "results.json"
+SCRATCH = ".scratch"
+
+
+class StorageError(MetriscopeError):
+    """Results cannot be written: no permission, no space, no such place."""
+
+
+class Store:
+    """The output folder of one comparison.
+
+    Args:
+        folder: need not be there yet; see :meth:`claim`.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def claim(self, dataset: str, fingerprint: str) -> None:
+        """Make the folder, or check that it may hold the results of this data.
+
+        Raises:
+            InputError: it is a file, or holds other files, or results of other data.
+            StorageError: it cannot be written to.
+        """
+        with storage_errors(self.folder):
+            if self.folder.exists() and not self.folder.is_dir():
+                raise InputError(
+                    f"{self.folder} is a file; results need a folder: choose another --out."
+                )
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._check_contents(dataset, fingerprint)
+            self.scratch.mkdir(exist_ok=True)
+
+    def _check_contents(self, dataset: str, fingerprint: str) -> None:
+        names = {p.name for p in self.folder.iterdir()} - {".lock", SCRATCH}
+        if not names:
+            return
+        if RESULTS not in names:
+            raise InputError(
+                f"{self.folder} holds other files ({', '.join(sorted(names)[:3])}) and no "
+                f"{RESULTS}; choose an empty or new folder with --out."
+            )
+        about = load_results(self.folder).about
+        if about.get("fingerprint") != fingerprint:
+            raise InputError(
+                f"{self.folder} holds the results of other data ({about.get('dataset')!r}, or "
+                f"{dataset!r} as it was before its content changed); choose another --out."
+            )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out, and clear what a killed one left half-written.
+
+        Raises:
+            InputError: another process is at work here.
+        """
+        import filelock
+
+        lock = filelock.FileLock(self.folder / ".lock")
+        with storage_errors(self.folder):
+            try:
+                lock.acquire(timeout=0)
+            except filelock.Timeout:
+                raise InputError(
+                    f"another metriscope is writing to {self.folder}; wait for it, or choose "
+                    "another --out."
+                ) from None
+        try:
+            for leftover in [*self.folder.glob(".*.tmp"), *self.folder.glob("runs/*/.*.tmp")]:
+                leftover.unlink(missing_ok=True)
+            self._clear_scratch()
+            self.scratch.mkdir()
+            yield
+        finally:
+            self._clear_scratch()
+            lock.release()
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for temporary files; emptied when the lock is taken and given back."""
+        return self.folder / SCRATCH
+
+    def _clear_scratch(self) -> None:
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def room(self) -> int:
+        """Free bytes where the results go."""
+        return shutil.disk_usage(self.folder).free
+
+    def run_folder(self, key: str) -> Path:
+        """Where a run's files are."""
+        return self.folder / "runs" / key
+
+    def finished(self, spec: RunSpec) -> RunResult | None:
+        """The result of a run that is done; None if it failed, or is not whole."""
+        file = self.run_folder(spec.key) / "result.json"
+        try:
+            result = _run_from_json(json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return result if result.status == "done" and result.spec == spec else None
+
+    def save_run(
+        self,
+        result: RunResult,
+        embeddings: Embeddings | None = None,
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Write a run's files, ``result.json`` last.
+
+        Raises:
+            StorageError: no space or no permission.
+        """
+        folder = self.run_folder(result.key)
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / "spec.json", result.spec.to_dict())
+            if result.trace:
+                atomically(folder / "trace.parquet", lambda path: _write_trace(path, result.trace))
+            if embeddings is not None:
+                atomically(
+                    folder / "embeddings.parquet", lambda path: write_parquet(path, embeddings)
+                )
+            if weights is not None:
+                from safetensors.torch import save_file
+
+                tensors = {k: v.detach().cpu().contiguous() for k, v in weights.items()}
+                atomically(folder / "head.safetensors", lambda path: save_file(tensors, path))
+            write_json(folder / "result.json", run_to_json(result))
+
+    def save(self, results: Results) -> None:
+        """Write ``results.json``.
+
+        Raises:
+            StorageError: no space or no permission.
+        """
+        with storage_errors(self.folder):
+            write_json(self.folder / RESULTS, to_json(results))
+
+
+def load_results(folder: str | Path) -> Results:
+    """Read the results of a comparison.
+
+    Args:
+        folder: what ``--out`` was.
+
+    Raises:
+        InputError: no results there, unreadable ones, or another format.
+    """
+    file = Path(folder) / RESULTS
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        if data["format"] != FORMAT:
+            raise InputError(
+                f"{file} has format {data['format']!r}; this metriscope reads format {FORMAT}. "
+                "Use the version that wrote it, or compare again."
+            )
+        return Results(
+            runs=tuple(_run_from_json(run) for run in data["runs"]),
+            findings=tuple(Finding(**{**f, "runs": tuple(f["runs"])}) for f in data["findings"]),
+            about=dict(data.get("about", {})),
+            recommendation=data.get("recommendation"),
+        )
+    except FileNotFoundError:
+        raise InputError(
+            f"no {RESULTS} in {Path(folder)}: it is not the folder of a comparison. "
+            "Give the folder that `metriscope compare` wrote (--out)."
+        ) from None
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror or error}.") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{file} is damaged or was edited ({type(error).__name__}: {error}). "
+            "Run the same compare command again: finished runs are kept and it is written anew."
+        ) from None
+
+
+def to_json(results: Results) -> dict[str, Any]:
+    """The content of ``results.json``: plain JSON types, null for what is undefined."""
+    return {
+        "format": FORMAT,
+        "about": _plain(results.about),
+        "runs": [run_to_json(run) for run in results.runs],
+        "findings": [_plain(asdict(finding)) for finding in results.findings],
+        "recommendation": _plain(results.recommendation),
+    }
+
+
+def run_to_json(run: RunResult) -> dict[str, Any]:
+    """One run, with what its specification says at hand."""
+    spec = run.spec
+    return {
+        "key": run.key,
+        "dataset": spec.dataset,
+        "loss": spec.loss,
+        "params": _plain(spec.params),
+        "seed": spec.seed,
+        "status": run.status,
+        "error": run.error,
+        "scores": _plain(run.scores),
+        "trace": _plain(run.trace),
+        "seconds": run.seconds,
+        "versions": dict(run.versions),
+        "spec": spec.to_dict(),
+    }
+
+
+def _run_from_json(data: Mapping[str, Any]) -> RunResult:
+    return RunResult(
+        spec=RunSpec.from_dict(data["spec"]),
+        status=data["status"],
+        scores=dict(data["scores"]),
+        trace=dict(data["trace"]),
+        seconds=data["seconds"],
+        versions=dict(data["versions"]),
+        error=data["error"],
+    )
+
+
+def _plain(value: Any) -> Any:
+    """JSON types; NaN and infinities become null, which every reader understands."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+# ------------------------------------------------------------------------------------------ files
+
+
+def atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Call ``write`` with a temporary path beside ``path``, sync it, and rename it into place."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes files for the owner only
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, in UTF-8."""
+    atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write strict JSON atomically."""
+    write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_parquet(path: Path, embeddings: Embeddings) -> None:
+    """``id``, ``label`` (text), ``split`` and ``embedding`` (fixed-size list of float32)."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    x = np.ascontiguousarray(embeddings.x, np.float32)
+    flat = pa.array(x.ravel())
+    table = pa.table(
+        {
+            "id": pa.array(embeddings.ids.tolist()),
+            "label": pa.array([embeddings.class_names[c] for c in embeddings.y]),
+            "split": pa.array([embeddings.split] * len(embeddings)),
+            "embedding": pa.FixedSizeListArray.from_arrays(flat, x.shape[1]),
+        }
+    )
+    pq.write_table(table, path)
+
+
+def _write_trace(path: Path, trace: Trace) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {
+        name: pa.array(values, pa.int64() if name == "epoch" else pa.float64())
+        for name, values in trace.items()
+    }
+    pq.write_table(pa.table(columns), path)
+
+
+@contextmanager
+def storage_errors(place: Path) -> Iterator[None]:
+    """Turn a failure of the disk into one sentence that says what to do.
+
+    safetensors reports a full disk as an exception of its own; its text names the cause.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(_storage_message(place, error.strerror or str(error))) from error
+    except Exception as error:
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise StorageError(_storage_message(place, str(error))) from error
+
+
+def _storage_message(place: Path, reason: str) -> str:
+    return (
+        f"cannot write to {place}: {reason}. Free some space or choose another --out; "
+        "finished runs are kept, and the same command goes on from there."
+    )

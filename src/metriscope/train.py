@@ -1,0 +1,288 @@
+"""Specification and features in, a result out: the only training loop."""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
+
+from metriscope import losses
+from metriscope.diagnostics.base import Diagnostic, Space, measure, measure_trace, reading
+from metriscope.losses.base import Loss
+from metriscope.ops import normalize
+from metriscope.samplers import SAMPLERS
+from metriscope.types import (
+    Dataset,
+    Embeddings,
+    HeadSpec,
+    MetriscopeError,
+    RunResult,
+    RunSpec,
+    Step,
+    Trace,
+)
+
+ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "gelu": nn.GELU, "none": nn.Identity}
+BLOCK = 8192  # rows embedded at once
+
+
+class TrainingError(MetriscopeError):
+    """A run that cannot go on: its loss is no longer a number."""
+
+
+class Head(nn.Module):
+    """The projection head: (n, features) → (n, dim) unit vectors.
+
+    Args:
+        in_features: width of the features.
+        spec: widths, activations, dropout.
+
+    The input scale is part of the state (``shift``, ``scale``), set by :meth:`fit_scale`.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, in_features: int, spec: HeadSpec) -> None:
+        super().__init__()
+        self.register_buffer("shift", torch.zeros(in_features))
+        self.register_buffer("scale", torch.ones(in_features))
+        layers: list[nn.Module] = []
+        width = in_features
+        for hidden in spec.hidden:
+            layers += [
+                nn.Linear(width, hidden),
+                ACTIVATIONS[spec.activation](),
+                nn.Dropout(spec.dropout),
+            ]
+            width = hidden
+        layers += [nn.Linear(width, spec.dim), ACTIVATIONS[spec.final_activation]()]
+        self.layers = nn.Sequential(*layers)
+
+    def fit_scale(self, x: Float[Tensor, "n d"], how: str) -> None:
+        """Set ``shift`` and ``scale`` from the training features; see :class:`HeadSpec`."""
+        if how == "none":
+            return
+        total = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
+        squares = torch.zeros_like(total)
+        for block in x.split(BLOCK):
+            total += block.double().sum(0)
+            squares += block.double().square().sum(0)
+        mean, mean_square = total / len(x), squares / len(x)
+        if how == "rms":
+            self.scale.fill_(math.sqrt(float(mean_square.mean())) or 1.0)
+        else:
+            sd = (mean_square - mean**2).clamp_min(0).sqrt()
+            self.shift.copy_(mean)
+            self.scale.copy_(torch.where(sd > 1e-12, sd, 1.0))
+
+    def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """Unit vectors."""
+        return normalize(self.layers((x.to(self.scale.dtype) - self.shift) / self.scale))
+
+    @torch.no_grad()
+    def embed(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """:meth:`forward` without dropout or gradients, a block at a time."""
+        training, _ = self.training, self.eval()
+        z = torch.cat([self(block) for block in x.split(BLOCK)])
+        self.train(training)
+        return z
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A finished run with what it made."""
+
+    result: RunResult
+    head: Head
+    loss: Loss
+    embeddings: Embeddings
+
+
+def train(
+    spec: RunSpec,
+    dataset: Dataset,
+    *,
+    on_epoch: Callable[[int, float], None] = lambda epoch, loss: None,
+    device: str = "cpu",
+) -> Trained:
+    """Train one head with one loss and measure everything.
+
+    The numbers depend on ``spec`` and ``dataset`` alone (on one machine, with one number of
+    threads): the head's start and the order of batches come from ``spec.seed``, the same for every
+    loss, so that losses are compared on equal terms. The caller's random state is left alone.
+
+    Args:
+        spec: what to do.
+        dataset: its features; moved to ``device`` whole.
+        on_epoch: called with each epoch's number (0: before any update) and mean loss.
+
+    Raises:
+        TrainingError: the loss became NaN or infinite; the message says in which step.
+    """
+    start = time.perf_counter()
+    devices = [torch.device(device)] if device.startswith("cuda") else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(spec.seed)
+        x = torch.from_numpy(dataset.train.x).to(device)
+        y = torch.from_numpy(dataset.train.y)
+        head = Head(x.shape[1], spec.head)
+        head.fit_scale(x, spec.head.input_scale)
+        loss = losses.create(
+            spec.loss, num_classes=dataset.num_classes, dim=spec.head.dim, **spec.params
+        )
+        head, loss = head.to(device), loss.to(device)
+        trace = _fit(spec, head, loss, x, y, on_epoch)
+        test, train_ = (_embed(head, part, spec.key) for part in (dataset.test, dataset.train))
+        scores = measure(Space(test, train_, device)) | measure_trace(trace)
+    seconds = time.perf_counter() - start
+    result = RunResult(spec, "done", scores, trace, seconds, versions())
+    return Trained(result, head, loss, test)
+
+
+def make_optimizer(spec: RunSpec, head: nn.Module, loss: nn.Module) -> torch.optim.Optimizer:
+    """The optimiser of ``spec``, the loss's own parameters in a group of their own."""
+    o = spec.optimizer
+    groups = [
+        {"params": list(head.parameters()), "lr": o.lr, "weight_decay": o.weight_decay},
+        {
+            "params": list(loss.parameters()),
+            "lr": o.lr * o.loss_lr_mult,
+            "weight_decay": o.loss_weight_decay,
+        },
+    ]
+    groups = [group for group in groups if group["params"]]
+    if o.name == "sgd":
+        return torch.optim.SGD(groups, momentum=0.9, fused=True)
+    if o.name == "adamw":
+        return torch.optim.AdamW(groups, fused=True)
+    return torch.optim.Adam(groups, fused=True)
+
+
+def _fit(
+    spec: RunSpec,
+    head: Head,
+    loss: Loss,
+    x: Float[Tensor, "n d"],
+    y: Int[Tensor, " n"],
+    on_epoch: Callable[[int, float], None],
+) -> Trace:
+    """Train ``head`` and ``loss`` in place; one row of the trace an epoch, row 0 untrained."""
+    optimizer = make_optimizer(spec, head, loss)
+    draw = SAMPLERS.get(spec.sampler)
+    order = torch.Generator().manual_seed(spec.seed)
+    trace: Trace = {}
+    for epoch in range(spec.epochs + 1):
+        start = time.perf_counter()
+        if epoch == 0:  # measured on the batches of epoch 1, without dropout, without an update
+            state = order.get_state()
+            with torch.random.fork_rng():
+                row = _epoch(epoch, head.eval(), loss, None, x, y, draw(y, spec.batch_size, order))
+            order.set_state(state)
+        else:
+            batches = draw(y, spec.batch_size, order)
+            row = _epoch(epoch, head.train(), loss, optimizer, x, y, batches)
+        row |= {"lr": spec.optimizer.lr, "seconds": time.perf_counter() - start}
+        for name, value in row.items():
+            trace.setdefault(name, []).append(value)
+        on_epoch(epoch, row["loss"] or 0.0)
+    return trace
+
+
+def _epoch(
+    epoch: int,
+    head: Head,
+    loss: Loss,
+    optimizer: torch.optim.Optimizer | None,
+    x: Float[Tensor, "n d"],
+    y: Int[Tensor, " n"],
+    batches: list[Int[Tensor, " b"]],
+) -> dict[str, float | None]:
+    """One row of the trace. Nothing is read back from the device before the last step."""
+    meters = reading("step")
+    rows = []
+    for index, chosen in enumerate(batches):
+        z = head(x[chosen.to(x.device)])
+        rows.append(_step(epoch, index, head, loss, z, y[chosen].to(x.device), meters))
+        if optimizer is not None:
+            optimizer.step()
+    names = list(rows[0])
+    table = torch.stack([torch.stack(list(row.values())) for row in rows]).cpu().numpy()
+    columns = {name: table[:, i] for i, name in enumerate(names)}  # each (steps, 2)
+    bad = np.flatnonzero(~np.isfinite(columns["loss"][:, 0]))
+    if len(bad):
+        when = f"epoch {epoch}, step {bad[0] + 1} of {len(batches)}"
+        raise TrainingError(
+            f"the loss became {columns['loss'][bad[0], 0]} in {when}. "
+            "Lower the learning rate, or look for features of very different sizes."
+        )
+    return {"epoch": epoch} | _summarise(columns)
+
+
+def _step(
+    epoch: int,
+    index: int,
+    head: Head,
+    loss: Loss,
+    z: Float[Tensor, "b k"],
+    y: Int[Tensor, " b"],
+    meters: list[Diagnostic],
+) -> dict[str, Float[Tensor, " 2"]]:
+    """Backward, and (part, whole) of everything measured, still on the device."""
+    z.retain_grad()
+    for module in (head, loss):
+        module.zero_grad()
+    out = loss.evaluate(z, y)
+    out.loss.backward()
+    groups = {"head": head, "loss": loss}
+    grads = {k: [p.grad for p in m.parameters() if p.grad is not None] for k, m in groups.items()}
+    assert z.grad is not None
+    step = Step(
+        epoch,
+        index,
+        out,
+        z.grad.norm(dim=1),
+        {name: get_total_norm(g) for name, g in grads.items() if g},
+    )
+    # A batch without terms says nothing about the mean loss.
+    shares = {"loss": (out.loss.detach(), out.total_terms > 0)}
+    for meter in meters:
+        shares |= meter(step)
+    return {name: torch.stack([p.double(), w.double()]) for name, (p, w) in shares.items()}
+
+
+def _summarise(columns: dict[str, np.ndarray]) -> dict[str, float | None]:
+    """Σ part / Σ whole of each column, and the SD over steps of gradient norms."""
+    row: dict[str, float | None] = {}
+    for name, steps in columns.items():
+        known = steps[steps[:, 1] > 0]
+        row[name] = float(known[:, 0].sum() / known[:, 1].sum()) if len(known) else None
+        if name.startswith("grad_norm."):
+            row[f"{name}.sd"] = float((known[:, 0] / known[:, 1]).std()) if len(known) else None
+    row.setdefault("grad_norm.loss", None)  # a loss without parameters of its own
+    return row
+
+
+def _embed(head: Head, part: Embeddings, origin: str) -> Embeddings:
+    x = torch.from_numpy(part.x).to(head.scale.device)
+    z = head.embed(x).cpu().numpy()
+    return Embeddings(z, part.y, part.class_names, part.split, origin, part.ids)
+
+
+def versions() -> dict[str, str]:
+    """What made a result."""
+    names = ("metriscope", "torch", "numpy", "scikit-learn")
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in names},
+        "threads": str(torch.get_num_threads()),
+    }

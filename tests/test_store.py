@@ -1,0 +1,183 @@
+"""Results on disk: whole or not there, and refused in plain words when they are wrong."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from metriscope.store import StorageError, Store, atomically, load_results, to_json, write_json
+from metriscope.types import Embeddings, Finding, InputError, Results, RunResult
+from tests.helpers import tiny_dataset, tiny_spec
+
+
+def result(loss: str = "triplet", seed: int = 0) -> RunResult:
+    trace = {"epoch": [0, 1], "loss": [1.0, 0.25], "grad_norm.loss": [None, None]}
+    return RunResult(tiny_spec(loss, seed), "done", {"recall@1": 0.5, "nc1": None}, trace, 1.5)
+
+
+def test_a_run_comes_back_as_it_was(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.finished(result().spec) is None
+    store.save_run(result(), tiny_dataset().test, {"head.w": torch.ones(2)})
+    assert store.finished(result().spec) == result()
+    folder = store.run_folder(result().key)
+    assert {p.name for p in folder.iterdir()} == {
+        "spec.json",
+        "trace.parquet",
+        "embeddings.parquet",
+        "head.safetensors",
+        "result.json",
+    }
+    table = pq.read_table(folder / "embeddings.parquet")
+    assert table.column_names == ["id", "label", "split", "embedding"]
+    test = tiny_dataset().test
+    assert np.array_equal(np.stack(table["embedding"].to_pylist()).astype(np.float32), test.x)
+    assert table["label"].to_pylist() == [test.class_names[c] for c in test.y]
+    assert table["id"].to_pylist() == test.ids.tolist()
+    trace = pq.read_table(folder / "trace.parquet")
+    assert trace["loss"].to_pylist() == [1.0, 0.25]
+    assert trace["grad_norm.loss"].to_pylist() == [None, None]
+
+
+def test_a_failed_or_unfinished_or_edited_run_is_not_finished(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.save_run(RunResult(result().spec, "failed", error="no"))
+    assert store.finished(result().spec) is None
+    store.save_run(result())
+    file = store.run_folder(result().key) / "result.json"
+    text = file.read_text()
+    file.write_text(text[: len(text) // 2])
+    assert store.finished(result().spec) is None
+    file.write_text(text.replace('"epochs": 3', '"epochs": 4'))
+    assert store.finished(result().spec) is None
+    file.write_text(text)
+    assert store.finished(result().spec) == result()
+
+
+def test_results_come_back_as_they_were_and_hold_no_nan(tmp_path: Path) -> None:
+    finding = Finding("MS1", "problem", "t", "m", 1.0, 0.5, "c", "n", (result().key,), "triplet")
+    results = Results((result(), result("scl", 3)), (finding,), {"dataset": "tiny", "x": math.nan})
+    Store(tmp_path).save(results)
+    data = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
+    assert data["format"] == 1
+    assert set(data) >= {"format", "runs", "findings", "recommendation"}
+    assert set(data["runs"][0]) >= {
+        "key", "dataset", "loss", "params", "seed", "status", "scores", "trace", "seconds",
+        "error", "versions",
+    }  # fmt: skip
+    again = load_results(tmp_path)
+    assert again.runs == results.runs
+    assert again.findings == results.findings
+    assert again.about == {"dataset": "tiny", "x": None}
+    assert to_json(again) == data
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no results.json"),
+        ("{", "damaged or was edited"),
+        ("[]", "damaged or was edited"),
+        ('{"format": 2, "runs": [], "findings": []}', "format 2; this metriscope reads format 1"),
+        ('{"format": 1, "runs": [{"spec": 3}], "findings": []}', "damaged or was edited"),
+    ],
+)
+def test_wrong_results_are_refused(tmp_path: Path, content: str | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "results.json").write_text(content)
+    with pytest.raises(InputError, match=message):
+        load_results(tmp_path)
+
+
+def test_a_folder_with_something_else_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(InputError, match=r"holds other files \(thesis.tex\)"):
+        Store(tmp_path).claim("tiny", "f")
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(InputError, match="is a file"):
+        Store(file).claim("tiny", "f")
+
+
+def test_a_folder_with_other_data_is_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path / "new" / "deep")
+    store.claim("tiny", "f")
+    store.save(Results((), about={"dataset": "tiny", "fingerprint": "f"}))
+    store.claim("tiny", "f")
+    with pytest.raises(InputError, match="results of other data"):
+        store.claim("tiny", "g")
+
+
+def test_two_processes_do_not_write_to_one_folder(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.claim("tiny", "f")
+    with store.locked(), pytest.raises(InputError, match="another metriscope"):
+        with Store(tmp_path).locked():
+            pass
+    with Store(tmp_path).locked():
+        assert store.scratch.is_dir()
+    assert not store.scratch.exists()
+
+
+def test_leftovers_of_a_killed_process_are_cleared(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.claim("tiny", "f")
+    folder = store.run_folder("k")
+    folder.mkdir(parents=True)
+    leftovers = [tmp_path / ".results.json.abc.tmp", folder / ".result.json.x.tmp"]
+    for leftover in leftovers:
+        leftover.write_text("half")
+    with store.locked():
+        assert not any(leftover.exists() for leftover in leftovers)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    write_json(file, {"old": 1})
+
+    def half(path: Path) -> None:
+        path.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        atomically(file, half)
+    assert json.loads(file.read_text()) == {"old": 1}
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_full_disk_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StorageError, match="No space left on device. Free some space"):
+        Store(tmp_path).save_run(result())
+    assert Store(tmp_path).finished(result().spec) is None
+
+
+def test_ids_may_be_text(tmp_path: Path) -> None:
+    ids = np.array(["a/1.png", "b 2"], dtype=object)
+    data = Embeddings(np.ones((2, 3)), np.array([0, 1]), ("x", "y"), "test", ids=ids)
+    Store(tmp_path).save_run(result(), data)
+    table = pq.read_table(tmp_path / "runs" / result().key / "embeddings.parquet")
+    assert table["id"].to_pylist() == ["a/1.png", "b 2"]
+
+
+def test_keys_are_readable_unique_and_safe() -> None:
+    keys = {
+        tiny_spec(loss, seed, **change).key
+        for loss in ("triplet", "scl")
+        for seed in (0, 1)
+        for change in ({}, {"epochs": 4}, {"dataset": "../../etc/<passwd>\x1b"})
+    }
+    assert len(keys) == 12
+    assert all(set(key) <= set("abcdefghijklmnopqrstuvwxyz0123456789-") for key in keys)
+    assert tiny_spec().key.startswith("tiny-triplet-s0-")
+    assert tiny_spec().key != tiny_spec(params={"margin": 0.5}).key
