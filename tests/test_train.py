@@ -51,7 +51,7 @@ def test_row_zero_is_the_untrained_head_without_dropout() -> None:
     head.fit_scale(x, "rms")
     loss = losses.create("scl", **spec.params)
     batches = SAMPLERS.get("uniform")(y, spec.batch_size, torch.Generator().manual_seed(0))
-    expected = np.mean([float(loss(head(x[b]), y[b])) for b in batches])
+    expected = np.mean([loss(head(x[b]), y[b]).item() for b in batches])
     assert trace["loss"][0] == pytest.approx(expected, rel=1e-6)
 
 

@@ -37,27 +37,22 @@ class _Euclidean(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor) -> Tensor:
-        squared = squared_euclidean(z)
+        x = z.double()
+        norms = x.square().sum(1)
+        squared = torch.addmm(norms, x, x.T, alpha=-2).add_(norms[:, None])
         d = squared.masked_fill_(squared <= 1e-14, 0).sqrt_()
         ctx.save_for_backward(z, d)
         return d
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         z, d = ctx.saved_tensors
         # ∂d_ij/∂z_i = (z_i − z_j) / d_ij, and every distance appears twice.
         w = grad / d.masked_fill(d == 0, torch.inf)
         w = w + w.T
         x = z.double()
-        return (w.sum(1, keepdim=True) * x - w @ x).to(z.dtype)
-
-
-def squared_euclidean(z: Float[Tensor, "b d"]) -> Float[Tensor, "b b"]:
-    """All squared distances, in float64, never negative."""
-    z = z.double()
-    gram = z @ z.T
-    squared_norms = gram.diagonal()
-    return (squared_norms[:, None] + squared_norms[None, :] - 2 * gram).clamp_min(0)
+        gradient: Tensor = w.sum(1, keepdim=True) * x - w @ x
+        return gradient.to(z.dtype)
 
 
 def same_class(labels: Int[Tensor, " b"]) -> Bool[Tensor, "b b"]:
@@ -151,9 +146,9 @@ def neighbour_blocks(
     """Exact Euclidean nearest neighbours, a block of queries at a time.
 
     On unit vectors the order is that of cosine. Vectors are centred on the gallery's mean first,
-    so that a space collapsed to a cone ranks as finely as any other. Squared distances that differ
-    by less than rounding can (2⁻⁴⁴ of the query's largest possible one) are equal, and equal ones
-    go to the lower index, so results do not depend on the size of a block.
+    so that a space collapsed to a cone ranks as finely as any other. Squared distances d² that
+    differ by no more than rounding (2⁻⁴³ (r + d)², r the query's distance to that mean) are equal,
+    and equal ones go to the lower index, so results do not depend on the size of a block.
 
     Args:
         queries: (q, d).
@@ -177,7 +172,6 @@ def neighbour_blocks(
     centre = g.mean(0)
     g = g - centre
     half_squares = g.square().sum(1) / 2
-    farthest = (2 * half_squares.max()).sqrt()
     rows = max(1, block_bytes // (8 * 3 * n))
     for start in range(0, len(queries), rows):
         part = slice(start, min(start + rows, len(queries)))
@@ -188,33 +182,36 @@ def neighbour_blocks(
             own = torch.arange(part.start, part.stop, device=g.device)
             closeness[own - part.start, own] = -torch.inf
         squared_norms = q.square().sum(1, keepdim=True)
-        tolerance = 2.0**-44 * farthest * squared_norms.sqrt().clamp_min(farthest)
-        top, index = _top_lowest_index(closeness, k, tolerance)
+        top, index = _top_lowest_index(closeness, k, squared_norms)
         yield part, index, (squared_norms - 2 * top).clamp_min(0)
 
 
 def _top_lowest_index(
-    scores: Float[Tensor, "rows n"], k: int, tolerance: Float[Tensor, "rows 1"]
+    scores: Float[Tensor, "rows n"], k: int, squared_norms: Float[Tensor, "rows 1"]
 ) -> tuple[Float[Tensor, "rows k"], Int[Tensor, "rows k"]]:
-    """The k largest of each row in falling order; those within ``tolerance`` by rising index."""
+    """The k largest of each row in falling order; tied ones by rising index."""
     n = scores.shape[1]
     if k > n // 4:
-        top, index, _ = _order_ties(*scores.sort(dim=1, descending=True), tolerance)
+        top, index, _ = _order_ties(*scores.sort(dim=1, descending=True), squared_norms)
         return top[:, :k], index[:, :k]
-    top, index, tie = _order_ties(*scores.topk(k + 1, dim=1), tolerance)
+    top, index, tie = _order_ties(*scores.topk(k + 1, dim=1), squared_norms)
     top, index = top[:, :k], index[:, :k]
     cut = tie[:, k - 1]  # a tie across the border: which ones topk kept is arbitrary
     if bool(cut.any()):
-        again, where, _ = _order_ties(*scores[cut].sort(dim=1, descending=True), tolerance[cut])
+        again, where, _ = _order_ties(*scores[cut].sort(dim=1, descending=True), squared_norms[cut])
         top[cut], index[cut] = again[:, :k], where[:, :k]
     return top, index
 
 
 def _order_ties(
-    top: Float[Tensor, "rows m"], index: Int[Tensor, "rows m"], tolerance: Float[Tensor, "rows 1"]
+    top: Float[Tensor, "rows m"],
+    index: Int[Tensor, "rows m"],
+    squared_norms: Float[Tensor, "rows 1"],
 ) -> tuple[Float[Tensor, "rows m"], Int[Tensor, "rows m"], Bool[Tensor, "rows m-1"]]:
     """``top`` (falling) with tied entries by rising index, and which entries tie with the next."""
-    tie = top[:, :-1] - top[:, 1:] <= tolerance
+    reach = squared_norms.sqrt() + (squared_norms - 2 * top[:, 1:]).clamp_min(0).sqrt()
+    # Strictly below: the −inf of a row's own entry, infinitely far, ties with nothing.
+    tie = top[:, :-1] - top[:, 1:] < reach.square().mul(2.0**-44).clamp_min(1e-300)
     tied = tie.any(1)
     if bool(tied.any()):
         group = torch.nn.functional.pad((~tie[tied]).cumsum(1), (1, 0))

@@ -88,7 +88,7 @@ def need(names: Sequence[str], wanted: Sequence[str], what: str, origin: str) ->
     found = pick(names, wanted, what, origin)
     if found is None:
         raise InputError(
-            f"{origin}: no {what} (it holds {show_some(names) or 'nothing'}); name the array "
+            f"{origin}: no {what} (it holds {show_some(names) or 'nothing'}); name it "
             f"{' or '.join(repr(name) for name in wanted[:2])}."
         )
     return found

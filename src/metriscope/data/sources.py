@@ -264,9 +264,7 @@ def _missing(text: str, path: Path) -> str:
         near = difflib.get_close_matches(path.name, siblings, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         return f"{text}: no such file or folder.{hint}"
-    return (
-        f"no file or folder is called {text!r}; {unknown('dataset', text.partition(':')[0], known)}"
-    )
+    return f"no file or folder {text!r}, and {unknown('dataset', text.partition(':')[0], known)}"
 
 
 def _by_column(table: Table, notes: list[str]) -> dict[str, Table]:
@@ -283,7 +281,7 @@ def _by_column(table: Table, notes: list[str]) -> dict[str, Table]:
         )
     left = len(table) - sum(map(len, rows.values()))
     if left:
-        notes.append(f"{left} rows are not used: their split is {show_some(others)}.")
+        notes.append(f"Rows left out for their split ({show_some(others)}): {left}.")
     return parts
 
 
@@ -310,8 +308,8 @@ def _checked(table: Table, zero_vectors: ZeroVectors, notes: list[str]) -> Table
             f"{table.origin}: zero vectors (norm below {EPS:g}) in {name_rows(zero)}; they have "
             "no direction.\nPass --zero-vectors drop or keep (in Python zero_vectors=)."
         )
-    verb = "left out" if zero_vectors == "drop" else "kept; they have no direction"
-    notes.append(f"{len(zero)} zero vectors were {verb}: {name_rows(zero)}.")
+    what = "left out" if zero_vectors == "drop" else "kept, without a direction"
+    notes.append(f"Zero vectors {what}: {len(zero)}, in {table.origin}, {name_rows(zero)}.")
     if zero_vectors == "keep":
         return table
     if len(zero) == len(table):
@@ -335,16 +333,16 @@ def _notes(train: Embeddings, test: Embeddings, how: str, test_fraction: float) 
         if part.singletons:
             classes = [part.class_names[c] for c in np.flatnonzero(part.counts == 1)]
             notes.append(
-                f"{part.singletons} classes have a single row in {part.split}, which has no "
-                f"positive: {show_some(classes)}."
+                f"Classes with a single row in {part.split}, which has no positive there: "
+                f"{part.singletons} ({show_some(classes)})."
             )
     unseen = np.flatnonzero((train.counts == 0) & (test.counts > 0))
     if len(unseen):
         names = show_some(train.class_names[c] for c in unseen)
-        notes.append(f"{len(unseen)} classes of test are not in train: {names}.")
+        notes.append(f"Classes of test that are not in train: {len(unseen)} ({names}).")
     absent = int(((train.counts == 0) & (test.counts == 0)).sum())
     if absent:
-        notes.append(f"{absent} of {train.num_classes} class names have no row.")
+        notes.append(f"Class names without a row: {absent} of {train.num_classes}.")
     share = len(test) / (len(train) + len(test))
     if how != "given" and abs(share - test_fraction) > 0.02:
         notes.append(

@@ -34,7 +34,7 @@ def active_share(step: Step) -> dict[str, Share]:
 
     Bounds: [0, 1] but for ``active.literal``. Undefined (0 of 0), so left out of the epoch: a batch
     without candidate terms; for ``effective`` one without any gradient. A NaN gradient gives NaN.
-    Source: FORMULAS 0.
+    Source: the paper, section 4, whose wordings differ: the first three are its readings.
     """
     out, g = step.output, step.embedding_grad_norms.detach().double()
     b = len(g)

@@ -30,7 +30,7 @@ def alignment_uniformity(space: Space) -> Values:
 
     Bounds: 0 ≤ alignment ≤ 4; −8 ≤ uniformity ≤ 0, where 0 is one point; points spread evenly over
     the sphere in 128 dimensions have about −3.9. Undefined without a positive pair (alignment) or
-    for one row (uniformity). Source: Wang and Isola (2020); FORMULAS 2.4.
+    for one row (uniformity). Source: Wang and Isola (2020).
     """
     n = len(space.z)
     together = mean(space.pair_cos)

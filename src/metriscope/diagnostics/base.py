@@ -139,6 +139,11 @@ class Space:
         return self.z - self.z.mean(0)
 
     @cached_property
+    def collapsed(self) -> bool:
+        """Whether all embeddings are one point, up to rounding: nothing can be ranked."""
+        return bool(self.centred.norm(dim=1).max() <= RESOLUTION)
+
+    @cached_property
     def moments(self) -> ops.ClassMoments:
         """Counts and sums by class of ``z``."""
         return ops.class_moments(self.z, self.y)
@@ -175,13 +180,14 @@ class Space:
         """Cosine distance of class means, over unordered pairs of classes that have a direction."""
         means = self.moments.means
         directions = ops.normalize(means[means.norm(dim=1) > ops.EPS])
-        distances: Tensor = torch.nn.functional.pdist(directions)
-        return distances.square() / 2
+        halves: Tensor = torch.nn.functional.pdist(directions).square() / 2
+        return halves
 
     @cached_property
     def singular_values(self) -> Float[Tensor, " r"]:
         """Of z, not centred; min(n, d) of them, falling."""
-        return torch.linalg.svdvals(self.z)
+        values: Tensor = torch.linalg.svdvals(self.z)
+        return values
 
     @cached_property
     def neighbours(self) -> Neighbours:
@@ -209,7 +215,7 @@ class Neighbours:
 
     nearest: Int[Tensor, "n k"]
     relevant: Int[Tensor, " n"]
-    hits: Int[Tensor, " n"]
+    hits: Float[Tensor, " n"]
     precision: Float[Tensor, " n"]
 
 
@@ -220,9 +226,9 @@ def find_neighbours(z: Float[Tensor, "n d"], y: Int[Tensor, " n"]) -> Neighbours
     relevant = counts[inverse] - 1
     most = int(relevant.max())
     nearest = y.new_empty(n, min(10, n - 1))
-    hits, precision = torch.zeros_like(relevant), z.new_zeros(n)
+    hits, precision = z.new_zeros(n), z.new_zeros(n)
     if n > 1:
-        rank = torch.arange(1, most + 1, device=z.device)
+        rank = torch.arange(1, most + 1, dtype=z.dtype, device=z.device)
         for part, index, _ in ops.neighbour_blocks(z, None, min(max(10, most), n - 1)):
             nearest[part] = index[:, : nearest.shape[1]]
             found = (y[index[:, :most]] == y[part, None]) & (rank <= relevant[part, None])

@@ -28,7 +28,8 @@ def centre(space: Space) -> Values:
     where all embeddings are one point, whatever the classes; it is computed from differences.
 
     Bounds: all in [0, 1]; r = 1 exactly where g = 0. Undefined: r for fewer than two classes, or
-    where every class mean is 0. Source: FORMULAS 2.1.
+    where every class mean is 0. Source: derived from the paper's eq. (1)
+    and Table 2.
     """
     means = space.moments.means
     c = len(means)

@@ -30,7 +30,7 @@ def density(space: Space) -> Values:
     Bounds: 0 ≤ pi_intra, pi_inter ≤ 2. Classes with one member are left out of pi_intra (the
     source puts the largest value in their place), classes with a zero mean out of pi_inter.
     Undefined without a positive pair (intra), for fewer than two classes (inter), or where all
-    class means have one direction (ratio). Source: Roth et al. (2020); FORMULAS 2.6.
+    class means have one direction (ratio). Source: Roth et al. (2020).
     """
     intra, inter = mean(space.pair_cos), mean(space.mean_cos)
     return {

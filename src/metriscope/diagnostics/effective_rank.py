@@ -44,7 +44,8 @@ def effective_rank(space: Space) -> Values:
     neural collapse has centred rank C − 1: a low rank is no failure where C − 1 < d.
 
     Bounds: 1 ≤ each ≤ r (rankme misses both by at most r·1e-7 relative). Undefined without any
-    length (all vectors zero), ``.centred`` without any spread. Source: FORMULAS 2.3.
+    length (all vectors zero), ``.centred`` without any spread.
+    Source: named beside each; participation ratio and centring as in Jing et al. (2022).
     """
     rows = len(space.z)
     plain = _ranks(space.singular_values, rows)

@@ -21,7 +21,7 @@ def gradient_norm(step: Step) -> dict[str, Share]:
     steps. It scales with the loss, so it depends on the reduction: compare losses with one.
 
     Bounds: ≥ 0. Undefined (0 of 0) for a loss without parameters of its own.
-    Source: the paper, section 4; FORMULAS 2.2.
+    Source: the paper, section 4.
     """
     zero = step.output.loss.new_zeros((), dtype=torch.float64)
     shares = {}

@@ -27,13 +27,13 @@ def hubness(space: Space) -> Values:
         antihubs = share of rows with N_k = 0
 
     Bounds: ΣN_k = nk, so hubs ≤ 1/2; antihubs in [0, 1]; skew has none. With n ≤ 11 every row is a
-    neighbour of every other and all three are 0. Undefined for one row. Source: Radovanović et
-    al. (2010); FORMULAS 2.7.
+    neighbour of every other and all three are 0. Undefined where all embeddings are one point,
+    whose order would be that of the rows. Source: Radovanović et al. (2010).
     """
+    if space.collapsed:
+        return {"hubness.skew": None, "hubness.hubs": None, "hubness.antihubs": None}
     nearest = space.neighbours.nearest
     n, k = nearest.shape
-    if k == 0:
-        return {"hubness.skew": None, "hubness.hubs": None, "hubness.antihubs": None}
     occurrence = torch.bincount(nearest.flatten(), minlength=n).double()
     above = occurrence - k
     variance = above.square().mean()

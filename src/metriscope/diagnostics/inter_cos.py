@@ -25,6 +25,6 @@ def inter_cos(space: Space) -> Values:
 
     Bounds: 0 ≤ mean ≤ C/(C−1) ≤ 2 (equality at a simplex), sd ≤ 1. A class whose mean is shorter
     than 1e-6 has no direction and is left out; undefined for fewer than two classes.
-    Source: the paper's text to Table 2; FORMULAS 2.1 (E_cosn).
+    Source: the paper's text to Table 2.
     """
     return {"inter.cos.mean": mean(space.mean_cos), "inter.cos.sd": spread(space.mean_cos)}

@@ -30,7 +30,7 @@ def inter_euclid(space: Space) -> Values:
 
     Bounds: mean² + sd² = inter.eq1 ≤ K (1 − intra.eq1), K = 2C/(C−1), so mean ≤ √K ≤ 2; sd ≤ 1;
     clumps ≥ 1. Undefined for fewer than two classes; clumps also where all pairs are equally far.
-    Source: the paper's Table 2, last columns ("σ²" there is an SD); FORMULAS 2.1 (E_euc).
+    Source: the paper's Table 2, last columns ("σ²" there is an SD).
     """
     distances = torch.nn.functional.pdist(space.moments.means)
     even = not len(distances) or bool(distances.std(correction=0) <= RESOLUTION)

@@ -25,7 +25,7 @@ def intra_pair_cos(space: Space) -> Values:
     The second form of p_c is the one computed: it subtracts vectors, not numbers close to 1.
 
     Bounds: 0 ≤ p_c ≤ N_c/(N_c−1) ≤ 2, so sd ≤ 1. Classes with one member are left out; undefined
-    if all are. Source: the paper's Table 2, first columns; FORMULAS 2.1 (I_pair).
+    if all are. Source: the paper's Table 2, first columns.
     """
     return {
         "intra.pair_cos.mean": mean(space.pair_cos),

@@ -27,7 +27,7 @@ def knn(space: Space) -> Values:
     largest summed similarity, and then the lowest code. With fewer than k training rows, all vote.
 
     Bounds: [0, 1]. A test class that the training data lack is always wrong. Undefined without
-    training embeddings. Source: FORMULAS 2.10.
+    training embeddings. Source: the usual protocol for frozen embeddings.
     """
     train_z, train_y = space.train_z, space.train_y
     if train_z is None or train_y is None:

@@ -25,7 +25,7 @@ def linear_probe(space: Space) -> Values:
 
     Bounds: [0, 1]. A test class that the training data lack is always wrong; with one training
     class the probe answers that class. Undefined without training embeddings.
-    Source: FORMULAS 2.10.
+    Source: the usual protocol for frozen embeddings.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression

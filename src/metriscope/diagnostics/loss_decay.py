@@ -32,7 +32,7 @@ def loss_decay(trace: Trace) -> Scores:
     Many losses have a floor above 0, so these numbers do not compare losses with one another.
 
     Bounds: epochs_to ≥ 1. Undefined: epochs_to where the loss never gets there; all but
-    initial and final where L_0 is not above 0. Source: the paper, section 4; FORMULAS 2.2.
+    initial and final where L_0 is not above 0. Source: the paper, section 4.
     """
     losses = [math.nan if value is None else value for value in trace.get("loss", [])] or [math.nan]
     initial, final = losses[0], losses[-1]

@@ -43,7 +43,7 @@ def neural_collapse(space: Space) -> Values:
     Bounds: nc1 ≥ 0, 0 exactly where each class is one point; 0 ≤ nc2.norm_cov ≤ √C;
     0 ≤ nc2.angle ≤ C/(C−1) ≤ 2. Undefined for fewer than two classes or where all class means are
     equal; NC1 also where no class has two members. A class whose mean is m_G has no angle and is
-    left out of nc2.angle. Source: Papyan, Han and Donoho (2020); FORMULAS 2.5.
+    left out of nc2.angle. Source: Papyan, Han and Donoho (2020).
     """
     means = space.moments.means
     c, n = len(means), len(space.z)

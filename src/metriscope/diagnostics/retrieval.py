@@ -29,18 +29,18 @@ def retrieval(space: Space) -> Values:
         map@r       = (1/R) Σ_{i≤R} P(i) rel(i),  P(i) = (1/i) Σ_{j≤i} rel(j)
 
     Bounds: [0, 1]; map@r ≤ r_precision; recall rises with k. Queries with R = 0 are left out and
-    counted in ``queries.excluded``; undefined if none is left. Source: FORMULAS 2.8; MAP@R is that
-    of Musgrave, Belongie and Lim, "A Metric Learning Reality Check" (2020).
+    counted in ``queries.excluded``. Undefined if none is left, or where all embeddings are one
+    point, whose order would be that of the rows. Source: MAP@R is that of Musgrave, Belongie and
+    Lim, "A Metric Learning Reality Check" (2020).
     """
     found = space.neighbours
     asked = found.relevant > 0
-    same = (space.y[found.nearest] == space.y[:, None])[asked]  # (queries, ≤ 10)
+    same = space.y[found.nearest] == space.y[:, None]  # (n, ≤ 10)
     per_query = {
         **{f"recall@{k}": same[:, :k].any(1).double() for k in (1, 5, 10)},
-        "r_precision": (found.hits / found.relevant)[asked].double(),
-        "map@r": found.precision[asked],
+        "r_precision": found.hits / found.relevant,
+        "map@r": found.precision,
     }
-    scores = {
-        name: values.mean() if bool(asked.any()) else None for name, values in per_query.items()
-    }
+    known = bool(asked.any()) and not space.collapsed
+    scores = {name: v[asked].mean() if known else None for name, v in per_query.items()}
     return {**scores, "queries.excluded": (~asked).sum()}

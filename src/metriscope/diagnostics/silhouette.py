@@ -26,12 +26,10 @@ def silhouette(space: Space) -> Values:
 
     Bounds: [−1, 1]. A point alone in its class has s_i = 0, and so has one at distance 0 from both.
     Undefined for fewer than two classes, where every class has one member, or where all embeddings
-    are one point. Source: Rousseeuw (1987); FORMULAS 2.7.
+    are one point. Source: Rousseeuw (1987).
     """
     counts, spreads = space.moments.counts, space.class_spread
-    if len(counts) < 2 or not len(space.pair_cos):
-        return {"silhouette": None}
-    if bool(space.centred.square().sum(1).max() <= RESOLUTION**2):
+    if len(counts) < 2 or not len(space.pair_cos) or space.collapsed:
         return {"silhouette": None}
     means = space.moments.means - space.z.mean(0)
     squares = means.square().sum(1)

@@ -33,7 +33,7 @@ def spectral_decay(space: Space) -> Values:
     ρ infinite.
 
     Bounds: 0 ≤ ρ ≤ log 1e12 ≈ 27.7. Undefined for fewer than two singular values, or where all of
-    them are 0. Source: Roth et al., "Revisiting Training Strategies" (2020); FORMULAS 2.6.
+    them are 0. Source: Roth et al., "Revisiting Training Strategies" (2020).
     """
     s, noise = space.singular_values, RESOLUTION * math.sqrt(len(space.z))
     return {"spectral_decay": _decay(s, noise), "spectral_decay.k2": _decay(s[1:], noise)}

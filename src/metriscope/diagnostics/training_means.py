@@ -25,7 +25,7 @@ def training_means(trace: Trace) -> Scores:
     SD over steps.
 
     Bounds: those of each column. Undefined where the column is missing or has no value.
-    Source: FORMULAS 2.2.
+    Source: the paper, section 4.
     """
     scores: Scores = {}
     for score in _SCORES:

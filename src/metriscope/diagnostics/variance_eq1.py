@@ -29,7 +29,7 @@ def variance_eq1(space: Space) -> Values:
     Bounds: 0 ≤ intra ≤ 1; inter = K (1 − intra − ‖g‖²) exactly, K = 2C/(C−1), g the mean of the
     class means; so inter ≤ K ≤ 4. A class with one member adds 0 to intra. Undefined: intra and
     ratio where no class has two members, inter and ratio between fewer than two classes, ratio
-    where all class means are equal. Source: the paper, eq. (1); FORMULAS 2.1.
+    where all class means are equal. Source: the paper, eq. (1).
     """
     means = space.moments.means
     c = len(means)

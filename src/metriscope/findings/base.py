@@ -101,7 +101,8 @@ def _merge(code: str, loss: str, fired: Sequence[tuple[RunResult, Finding]], tot
     message = middle.message
     if total > 1:
         message += f" Seen in {len(fired)} of {total} seeds"
-        message += f"; the numbers are those of seed {run.spec.seed}." if len(fired) > 1 else "."
+        one_of_many = len(fired) > 1 and middle.value is not None
+        message += f"; the numbers are those of seed {run.spec.seed}." if one_of_many else "."
     keys = tuple(run.key for run, _ in fired) if loss else ()
     return replace(middle, code=code, message=message, runs=keys, loss=loss)
 

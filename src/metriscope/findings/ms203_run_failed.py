@@ -9,11 +9,12 @@ from metriscope.types import Finding, Results, RunResult
 @finding("ms203_run_failed", of="failed")
 def ms203_run_failed(run: RunResult, results: Results) -> Verdict:
     """A run failed: it diverged, ran out of memory, or raised an error. No threshold."""
+    error = (run.error or "no message").strip().rstrip(".") + "."
     return Finding(
         code="MS203",
         severity="problem",
         title="a run failed",
-        message=f"Seed {run.spec.seed} ended with: {run.error or 'no message'}",
+        message=f"Seed {run.spec.seed} ended with: {error}",
         value=None,
         threshold=None,
         cause="the error says which; a loss that becomes NaN or infinite has diverged.",

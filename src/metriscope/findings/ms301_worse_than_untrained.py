@@ -37,7 +37,7 @@ def ms301_worse_than_untrained(run: RunResult, results: Results) -> Verdict:
         severity="problem",
         title="worse than the untrained features",
         message=f"Recall@1 is {recall:.3f}; the features had {before:.3f} before any training "
-        f"({n} test queries).",
+        f"({n:,} test queries).",
         value=recall - before,
         threshold=limit,
         cause="the head discards what the features already say, or has not been trained enough to "

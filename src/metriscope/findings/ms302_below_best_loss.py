@@ -41,7 +41,7 @@ def ms302_below_best_loss(run: RunResult, results: Results) -> Verdict:
         severity="warning",
         title="did not reach the best loss",
         message=f"Recall@1 is {recall:.3f}; {best} reaches {means[best]:.3f} on average here "
-        f"({n} test queries).",
+        f"({n:,} test queries).",
         value=recall - means[best],
         threshold=limit,
         cause=cause,
@@ -63,7 +63,7 @@ def _means(results: Results) -> dict[str, float]:
 def _reason(run: RunResult) -> tuple[str, str]:
     spread, losses = score(run, "spread.total"), column(run, "loss")
     if spread is not None and spread < COLLAPSED:
-        return "the space has almost no spread: see MS101.", "what MS101 says."
+        return "the space has almost no spread: see MS101.", "what MS101 suggests."
     whole = losses[0] - losses[-1] if losses else 0.0
     tail = losses[-1 - max(len(losses) // 5, 1)] - losses[-1] if len(losses) > 1 else 0.0
     if whole > 0 and tail > STILL_FALLING * whole:

@@ -56,8 +56,11 @@ class Contrastive(Loss):
         d = ops.euclidean(z)
         same = ops.same_class(labels)
         once = torch.ones_like(same).triu_(1)  # (b, b): i < j
-        terms = torch.where(same, d, (self.margin - d).relu()).square()
-        active = torch.where(same, d > 1e-6, d < self.margin) & once
+        with torch.no_grad():
+            # Where each distance should be: at 0, or at the margin unless it is beyond.
+            goal = d.clamp_min(self.margin).masked_fill_(same, 0)
+            active = ((d - goal).abs_() > same * 1e-6).logical_and_(once)
+        terms = (d - goal).square()
         if self.pairs == "all":
             loss, n_active, n_total = reduce_terms(terms, once, active, self.reduction)
         else:

@@ -54,13 +54,13 @@ class SupCon(Loss):
         """See the class."""
         s = (z / self.temperature) @ z.T
         pos, neg = ops.positives(labels), ~ops.same_class(labels)
-        n_pos = pos.sum(1)  # (b,)
-        anchors = n_pos > 0
+        n_pos = pos.sum(1).clamp_min(1).to(s.dtype)  # (b,)
+        anchors = pos.any(1)
         everyone = ops.masked_logsumexp(s, pos | neg)
         if self.form == "out":
-            own = (s * pos).sum(1) / n_pos.clamp_min(1)
+            own = (s * pos).sum(1) / n_pos
         else:
-            own = ops.masked_logsumexp(s, pos) - n_pos.clamp_min(1).log()
+            own = ops.masked_logsumexp(s, pos) - n_pos.log()
         # An anchor alone has no finite value to give: 0, which is left out below.
         terms = torch.where(anchors, everyone - own, 0.0)
         hardest = s.detach().masked_fill(~neg, -torch.inf).amax(1, keepdim=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +11,8 @@ from metriscope import __version__
 from metriscope.report import style
 from metriscope.report.panels import PANELS
 from metriscope.report.tables import Table
-from metriscope.types import InputError, Results, plain
+from metriscope.store import storage_errors, write_text
+from metriscope.types import Results, plain
 
 if TYPE_CHECKING:
     from metriscope.report.panels.base import Panel
@@ -42,9 +41,11 @@ def write(results: Results, path: Path) -> None:
         path: the file; replaced if it is there.
 
     Raises:
-        InputError: the file cannot be written.
+        StorageError: the file cannot be written.
     """
-    _replace(Path(path), page(results).encode("utf-8"))
+    path = Path(path)
+    with storage_errors(path):
+        write_text(path, page(results))
 
 
 def page(results: Results) -> str:
@@ -101,23 +102,3 @@ def _facts(results: Results, done: int) -> list[str]:
     if about.get("classes"):
         facts.append(f"{about['classes']:,} classes")
     return facts
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write beside the file, then rename over it: a reader sees the old file or the new one."""
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".report-", suffix=".tmp")
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise InputError(
-            f"cannot write the report {plain(path)}: {error.strerror or error}. "
-            "Give --out a folder that exists, is writable and has space."
-        ) from error

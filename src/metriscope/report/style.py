@@ -91,7 +91,10 @@ def drawing() -> Iterator[None]:
             INK,
         ),
     }
-    with mpl.rc_context({**mpl.rcParamsDefault, **settings}), warnings.catch_warnings():
+    with mpl.rc_context(), warnings.catch_warnings():
+        mpl.rcdefaults()
+        for name, value in settings.items():
+            mpl.rcParams[name] = value  # type: ignore[index]
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
@@ -99,8 +102,9 @@ def drawing() -> Iterator[None]:
 def figure(width: float, height: float, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
     """A figure of ``width`` × ``height`` inches with axes side by side, on no canvas."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    drawn = Figure(figsize=(width, height), layout="constrained")
+    drawn = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(wspace=0.06))
     return drawn, drawn.subplots(1, columns, squeeze=False, **options)[0]
 
 

@@ -68,14 +68,11 @@ def build(results: Results) -> list[Table]:
     Args:
         results: a comparison, or any part of one: no finished run, no baseline, few scores.
     """
-    best = "; * marks the best mean of a column" + (
-        " (a mean alone: read it with its ±)" if _most_runs(results) > 1 else ""
-    )
     return [
         _table(
             results,
             "Retrieval",
-            f"Does a query find its own class among its neighbours? {_SEEDS}{best}. The last row "
+            f"Does a query find its own class among its neighbours? {_SEEDS}. The last row "
             "is the input itself, before any training.",
             columns.RETRIEVAL,
             baseline=True,
@@ -85,7 +82,7 @@ def build(results: Results) -> list[Table]:
             "VARIANCE: the geometry each loss leaves",
             "How tight are the classes, and how far apart? Neither direction is good by itself: "
             "very tight classes lose the differences within a class, very wide ones overlap. "
-            f"{_SEEDS}{best}.",
+            f"{_SEEDS}.",
             columns.VARIANCE,
             baseline=True,
         ),
@@ -94,7 +91,7 @@ def build(results: Results) -> list[Table]:
             "GREEDINESS: how each loss spends its gradients",
             "Does a loss take many small steps on nearly everything (high active share, small "
             "gradients), or few large ones on the hard cases? Losses are on different scales: "
-            f"compare their fall, not their value. {_SEEDS}{best}.",
+            f"compare their fall, not their value. {_SEEDS}.",
             columns.GREEDINESS,
             baseline=False,
         ),
@@ -113,7 +110,7 @@ def cell(values: Sequence[float], column: Column, runs: int | None = None) -> Ce
     text, sd = number(mean, column.digits), None
     if len(values) > 1:
         sd = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
-        text += f" ± {number(sd, column.digits)}"
+        text += f" ± {_beside(sd, text, column.digits)}"
     if len(values) < runs:
         text += f" ({len(values)}/{runs})"
     return Cell(text, mean, sd, len(values), runs)
@@ -124,6 +121,11 @@ def number(value: float, digits: int = 3) -> str:
     if (value and abs(value) < 0.5 * 10**-digits) or abs(value) >= 1e5:
         return f"{value:.1e}"
     return f"{value:.{digits}f}"
+
+
+def _beside(sd: float, mean: str, digits: int) -> str:
+    """An SD with the decimals of its mean, so that it claims no more precision."""
+    return f"{sd:.0e}" if "e" in mean and sd else "0" if "e" in mean else f"{sd:.{digits}f}"
 
 
 def defined(runs: Iterable[RunResult], score: str) -> list[float]:
@@ -228,6 +230,8 @@ def _table(
     )
     rows = [_row(name, runs, shown) for name, runs in results.by_loss().items()]
     rows = _mark_best(rows, shown)
+    if any(c.best for row in rows for c in row.cells):
+        explanation += " * marks the best mean of a column: a mean alone, read it with its ±."
     if base:
         values = _finite(base)
         cells = (cell([values[c.score]] if c.score in values else [], c) for c in shown)
@@ -266,10 +270,6 @@ def _mark_best(rows: Sequence[Row], shown: Sequence[Column]) -> list[Row]:
 
 def _finite(scores: Mapping[str, Any]) -> dict[str, float]:
     return {k: v for k, v in scores.items() if isinstance(v, int | float) and math.isfinite(v)}
-
-
-def _most_runs(results: Results) -> int:
-    return max(map(len, results.by_loss().values()), default=0)
 
 
 def _markdown(text: str) -> str:

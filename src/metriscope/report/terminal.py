@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metriscope.report import tables
-from metriscope.report.tables import Row, Table
+from metriscope.report.tables import BASELINE, Row, Table
 from metriscope.types import Finding, Results, plain
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _ASCII = str.maketrans(
         "…": "...",
     }
 )
-_GAP = 2
+_GAP = 1  # beside the place of the star
 _STYLES = {"problem": "bold red", "warning": "yellow", "ok": "green"}
 _MARKS = {"problem": "[PROBLEM]", "warning": "[WARNING]", "ok": "[ok]"}
 
@@ -57,9 +57,11 @@ def render(results: Results, console: Console, report: Path | None = None) -> No
 
 
 def _table(table: Table, console: Console) -> None:
-    names = [_name(row) for row in table.rows]
-    limit = max(len(table.head), console.width // 3, 12)
-    folded = [textwrap.wrap(name, limit) or [""] for name in names]
+    longest = max(
+        (_width(plain(row.name)) for row in table.rows if row.name != BASELINE), default=0
+    )
+    limit = max(min(longest, console.width // 3), console.width // 6, 13)
+    folded = [_name(row, limit) for row in table.rows]
     first = max([len(table.head), *(_width(part) for name in folded for part in name)])
     texts = [
         [_fit(cell.text, console) + ("*" if cell.best else " ") for cell in row.cells]
@@ -171,8 +173,12 @@ def headline(finding: Finding) -> str:
     return f"{text} ({number})" if number else text
 
 
-def _name(row: Row) -> str:
-    return plain(f"{row.name} ({row.note})" if row.note else row.name)
+def _name(row: Row, limit: int) -> list[str]:
+    """The name with its note, in lines of at most ``limit``; the note is kept together."""
+    name, note = plain(row.name), f"({plain(row.note)})" if row.note else ""
+    if note and len(name) + 1 + len(note) <= limit:
+        return [f"{name} {note}"]
+    return [*textwrap.wrap(name, limit), *textwrap.wrap(note, limit)] or [""]
 
 
 def _wrapped(console: Console, text: str, style: str = "", indent: str = "") -> None:

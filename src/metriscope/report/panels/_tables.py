@@ -18,6 +18,12 @@ def pick(results: Results, title: str) -> Table:
     return next(t for t in tables.build(results) if t.title.startswith(title))
 
 
+def caption(table: Table) -> str:
+    """The table's explanation, and what the dashed line is where there is one."""
+    drawn = any(row.name == BASELINE for row in table.rows)
+    return table.explanation + (" Dashed lines: the untrained features." if drawn else "")
+
+
 def dot_plot(
     table: Table, scores: Sequence[str], limits: dict[str, tuple[float, float]]
 ) -> Figure | None:
@@ -48,6 +54,7 @@ def dot_plot(
                 ax.axvline(before, color=style.INK, linestyle="--", linewidth=1, alpha=0.6)
             if column.score in limits:
                 ax.set_xlim(*limits[column.score])
+            ax.locator_params(axis="x", nbins=5)
             ax.set_xlabel(column.heading)
             ax.grid(axis="y", visible=False)
     return drawn

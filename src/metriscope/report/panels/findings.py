@@ -19,13 +19,16 @@ class Findings(Panel):
 
     def frame(self, results: Results) -> Table:
         """One row a finding."""
-        labels = ("Severity", "Loss", "What", "Value", "Limit", "Likely cause", "Try")
+        labels = ("Severity", "Loss", "What", "Because", "Value", "Limit", "Likely cause", "Try")
         rows = tuple(Row(f.code, _cells(f)) for f in results.findings)
-        found = "One row for each loss and check that found something; limits are explained in "
+        found = (
+            "What is wrong, the number that it rests on, the likely cause and what to try; one for "
+            "each check and loss. The documentation of each code explains its limit."
+        )
         nothing = "No check found anything wrong with these runs."
         return Table(
             self.title,
-            found + "the description of each code." if rows else nothing,
+            found if rows else nothing,
             tuple(Column(label) for label in labels),
             rows,
             head="Code",
@@ -35,8 +38,9 @@ class Findings(Panel):
 def _cells(finding: Finding) -> tuple[Cell, ...]:
     return (
         Cell(finding.severity),
-        Cell(finding.loss or "all"),
-        Cell(f"{finding.title[:1].upper()}{finding.title[1:]}. {finding.message}"),
+        Cell(finding.loss),
+        Cell(finding.title),
+        Cell(finding.message),
         *(
             Cell("–") if v is None else Cell(f"{v:.3g}", v, n=1, of=1)
             for v in (finding.value, finding.threshold)

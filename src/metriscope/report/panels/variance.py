@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from metriscope.report.panels import register
-from metriscope.report.panels._tables import dot_plot, pick
+from metriscope.report.panels._tables import caption, dot_plot, pick
 from metriscope.report.panels.base import Panel
 from metriscope.report.tables import Table
 from metriscope.types import Results
@@ -20,6 +20,10 @@ class Variance(Panel):
 
     title = "VARIANCE: the geometry each loss leaves"
     order = 40
+
+    def caption(self, results: Results) -> str:
+        """How to read the table and the picture."""
+        return caption(self.frame(results))
 
     def frame(self, results: Results) -> Table:
         """The VARIANCE table."""
