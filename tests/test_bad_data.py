@@ -258,6 +258,11 @@ def test_features_of_other_shapes_and_types(features: Any, words: str, npz: Plac
     refused(path, str(path), words)
 
 
+def test_huge_but_finite_features_are_no_error(npz: Place) -> None:
+    x = X.astype(np.float64) * 1e200
+    assert np.array_equal(load_source(npz(features=x), "all").x, x)
+
+
 def test_train_and_test_of_different_width(tmp_path: Path, npz: Place) -> None:
     npz("train.npz")
     npz("test.npz", features=X[:, :3])
@@ -291,6 +296,13 @@ def test_rows_are_numbered_through_batches(parquet: Place, monkeypatch: pytest.M
     refused(parquet(embedding=holes), "row 11")
     refused(parquet(label=[*range(8), None, 1, None, 1]), "no label in rows 8, 10")
     refused(parquet(label=[*map(float, range(8)), 0.5, 1.0, 1.0, 1.0]), "label 0.5 in row 8")
+
+
+def test_rows_are_numbered_through_shards(tmp_path: Path, parquet: Place) -> None:
+    whole = pa.array(Y, pa.int32())
+    parquet("train-00000-of-00002.parquet", label=whole)
+    parquet("train-00001-of-00002.parquet", label=pa.array([1, None, *Y[2:]], pa.int64()))
+    refused(tmp_path, f"{tmp_path}: no label in row 13")
 
 
 # ------------------------------------------------------------------------------------------ labels

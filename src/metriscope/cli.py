@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 KINDS = {
     "losses": "metriscope.losses:LOSSES",
     "diagnostics": "metriscope.diagnostics:DIAGNOSTICS",
-    "datasets": "metriscope.data:DATASETS",
+    "datasets": "metriscope.data.datasets:DATASETS",
     "samplers": "metriscope.samplers:SAMPLERS",
     "findings": "metriscope.findings:FINDINGS",
     "panels": "metriscope.report.panels:PANELS",
@@ -179,8 +179,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(cli.main(arguments, prog_name="metriscope", standalone_mode=False) or 0)
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     except click.ClickException as error:
-        error.show()
+        where = getattr(getattr(error, "ctx", None), "command_path", "metriscope")
+        say(f"error: {error.format_message().rstrip('.')}. See `{where} --help`.")
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         say("interrupted. Finished runs are kept; the same command goes on from there.")

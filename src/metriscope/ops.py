@@ -145,10 +145,11 @@ def neighbour_blocks(
 ) -> Iterator[tuple[slice, Int[Tensor, "rows k"], Float[Tensor, "rows k"]]]:
     """Exact Euclidean nearest neighbours, a block of queries at a time.
 
-    On unit vectors the order is that of cosine. Vectors are centred on the gallery's mean first,
-    so that a space collapsed to a cone ranks as finely as any other. Squared distances d² that
-    differ by no more than rounding (2⁻⁴³ (r + d)², r the query's distance to that mean) are equal,
-    and equal ones go to the lower index, so results do not depend on the size of a block.
+    On unit vectors the order is that of cosine. Vectors are centred on the gallery's median first,
+    so that a space collapsed to a cone ranks as finely as any other, outliers or not. Squared
+    distances d² that differ by no more than rounding (2⁻⁴³ (r + d)², r the query's distance to
+    the median) are equal, and equal ones go to the lower index, so results do not depend on the
+    size of a block.
 
     Args:
         queries: (q, d).
@@ -169,7 +170,7 @@ def neighbour_blocks(
     limit = n - 1 if leave_one_out else n
     if not 1 <= k <= limit:
         raise ValueError(f"k must be between 1 and {limit}, not {k}.")
-    centre = g.mean(0)
+    centre = g.median(0).values
     g = g - centre
     half_squares = g.square().sum(1) / 2
     rows = max(1, block_bytes // (8 * 3 * n))

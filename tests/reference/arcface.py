@@ -16,8 +16,8 @@ def reference(z, y, *, proxies, scale=64.0, margin=0.5, reduction="mean") -> Exp
         target = math.cos(angle + margin)
         if angle > math.pi - margin:
             target = cosines[y[i]] - margin * math.sin(margin)
-        elif math.sin(angle) < 1e-3:  # the smallest sine that is told from 0
-            target = cosines[y[i]] * math.cos(margin) - 1e-3 * math.sin(margin)
+        elif math.sin(angle) < 1e-3:  # near the proxy the sine, and with it cos θ, is held
+            target = min(cosines[y[i]], 1 - 1e-7) * math.cos(margin) - 1e-3 * math.sin(margin)
         rivals = [c for j, c in enumerate(cosines) if j != y[i]]
         top = max(*rivals, target)
         whole = math.fsum(math.exp(scale * (c - top)) for c in [*rivals, target])

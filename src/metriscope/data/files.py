@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def read_labels(path: Path) -> tuple[Labels, tuple[str, ...] | None]:
         with reading(path, b"\x93NUMPY"):
             return Labels.of(np.load(path, allow_pickle=False), origin), None
     if suffix == ".npz":
-        with reading(path, b"PK"), np.load(path, allow_pickle=False) as file:
+        with _open_npz(path) as file:
             key = need(file.files, LABELS, "labels", origin)
             return Labels.of(_member(file, key, origin), origin), _npz_class_names(file, origin)
     if suffix not in LABEL_SUFFIXES:
@@ -90,6 +91,13 @@ def read_labels(path: Path) -> tuple[Labels, tuple[str, ...] | None]:
     return Labels.coded(codes, [int(v) for v in index] if whole else list(index), origin), None
 
 
+@contextmanager
+def _open_npz(path: Path) -> Iterator[Any]:
+    # Opened here: np.load leaves a file open that turns out to be damaged.
+    with reading(path, b"PK"), path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        yield file
+
+
 def _npy(paths: Sequence[Path]) -> Contents:
     with reading(paths[0], b"\x93NUMPY"):
         x = np.load(paths[0], mmap_mode="r", allow_pickle=False)
@@ -98,7 +106,7 @@ def _npy(paths: Sequence[Path]) -> Contents:
 
 def _npz(paths: Sequence[Path]) -> Contents:
     path, origin = paths[0], str(paths[0])
-    with reading(path, b"PK"), np.load(path, allow_pickle=False) as file:
+    with _open_npz(path) as file:
         names = file.files
         features = need(names, (*FEATURES, "x", "X"), "features", origin)
         labels = pick(names, (*LABELS, "y"), "labels", origin)

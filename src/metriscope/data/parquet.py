@@ -70,7 +70,9 @@ def read_parquet(paths: Sequence[Path]) -> Contents:
     return Contents(
         np.empty((0, 0)) if x is None else x,
         names,
-        _labels(labels, str(paths[0] if len(paths) == 1 else paths[0].parent)) if labels else None,
+        _labels(labels, str(paths[0] if len(paths) == 1 else paths[0].parent))
+        if labels or not total
+        else None,
         class_names,
         _ids(ids) if ids else None,
         np.asarray(split, dtype=str) if split else None,
@@ -142,7 +144,7 @@ def _labels(batches: list[Any], origin: str) -> Labels:
 
     kind = pa.types
     arrays = [a.dictionary_decode() if kind.is_dictionary(a.type) else a for a in batches]
-    if all(array.type == arrays[0].type for array in arrays):
+    if len({array.type for array in arrays}) == 1:
         arrays = [pa.concat_arrays(arrays)]  # shards may differ, as int32 and int64
     texts = (kind.is_string, kind.is_large_string, kind.is_string_view)
     binaries = (kind.is_binary, kind.is_large_binary, kind.is_fixed_size_binary)

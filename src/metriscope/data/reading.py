@@ -64,7 +64,7 @@ def reading(path: Path, magic: bytes = b"") -> Iterator[None]:
     except MemoryError as error:
         raise InputError(f"{path}: does not fit into memory, or is damaged.") from error
     except Exception as error:  # any library, on a damaged file
-        if "allow_pickle" in str(error):
+        if "allow_pickle" in str(error) or "Python objects" in str(error):
             raise pickled(str(path)) from error
         reason = (str(error).splitlines() or [""])[0][:120]
         raise InputError(

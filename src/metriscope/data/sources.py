@@ -296,10 +296,11 @@ def _checked(table: Table, zero_vectors: ZeroVectors, notes: list[str]) -> Table
                 f"{table.origin}: NaN or infinite values in {name_rows(bad)}; "
                 "remove these rows or compute them again."
             )
-    norms = [
-        np.linalg.norm(np.asarray(table.x[start : start + _BLOCK], np.float64), axis=1)
-        for start in range(0, len(table), _BLOCK)
-    ]
+    with np.errstate(over="ignore"):  # an infinite norm is far from 0
+        norms = [
+            np.linalg.norm(np.asarray(table.x[start : start + _BLOCK], np.float64), axis=1)
+            for start in range(0, len(table), _BLOCK)
+        ]
     zero = np.flatnonzero(np.concatenate(norms) < EPS)
     if not len(zero):
         return table

@@ -312,5 +312,5 @@ def _number(value: float | Tensor | None, score: Score) -> float | None:
     if not math.isfinite(number):
         return None
     # Rounding may carry a value past its bound by a few units in the last place.
-    clipped = min(max(number, score.lower), score.upper)
+    clipped = float(min(max(number, score.lower), score.upper))
     return clipped if abs(number - clipped) < 1e-12 else number

@@ -23,8 +23,11 @@ _KS = (1, 5, 20)
 def knn(space: Space) -> Values:
     """Share of test rows whose class is the majority among their k nearest training rows.
 
-    Neighbours by cosine; the most frequent class wins, among equally frequent ones the one of the
-    largest summed similarity, and then the lowest code. With fewer than k training rows, all vote.
+    Formula, over the k nearest training rows j of test row i by cosine (all, if fewer than k)::
+
+        ŷ_i = argmax_c #{j: y_j = c}      accuracy = share of rows with ŷ_i = y_i
+
+    Among equally frequent classes the largest Σ z_iᵀz_j wins, then the lowest code.
 
     Bounds: [0, 1]. A test class that the training data lack is always wrong. Undefined without
     training embeddings. Source: the usual protocol for frozen embeddings.

@@ -18,10 +18,13 @@ from metriscope.diagnostics.base import RESOLUTION, Score, Space, Values, diagno
 def linear_probe(space: Space) -> Values:
     """Test accuracy of a logistic regression on the frozen training embeddings.
 
-    Multinomial, L2 with C = 1, lbfgs, on unit vectors standardised by the mean and SD of each
-    training dimension (a dimension without spread stays 0). Standardising undoes a collapse to a
-    cone, so a high probe beside a low recall@1 says that the information is there but distances do
-    not show it.
+    Formula, with x the unit vectors standardised by mean and SD of each training dimension (a
+    dimension without spread stays 0)::
+
+        min over W, b of  Σ_i −log softmax(W x_i + b)_{y_i} + ‖W‖²/2      (C = 1, lbfgs)
+
+    Standardising undoes a collapse to a cone, so a high probe beside a low recall@1 says that the
+    information is there but distances do not show it.
 
     Bounds: [0, 1]. A test class that the training data lack is always wrong; with one training
     class the probe answers that class. Undefined without training embeddings.

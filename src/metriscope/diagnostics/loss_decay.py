@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from metriscope.diagnostics.base import Score, diagnostic
 from metriscope.types import Scores, Trace
 
@@ -34,16 +32,15 @@ def loss_decay(trace: Trace) -> Scores:
     Bounds: epochs_to ≥ 1. Undefined: epochs_to where the loss never gets there; all but
     initial and final where L_0 is not above 0. Source: the paper, section 4.
     """
-    losses = [math.nan if value is None else value for value in trace.get("loss", [])] or [math.nan]
+    losses = trace.get("loss") or [None]
     initial, final = losses[0], losses[-1]
-    comparable = initial > 0
-    scores: Scores = {
-        "loss.initial": initial,
-        "loss.final": final,
-        "loss.decay": 1 - final / initial if comparable else None,
-    }
+    scores: Scores = {"loss.initial": initial, "loss.final": final, "loss.decay": None}
+    scores |= dict.fromkeys(_FRACTIONS)
+    if initial is None or not initial > 0:
+        return scores
+    scores["loss.decay"] = None if final is None else 1 - final / initial
     for name, fraction in _FRACTIONS.items():
         limit = (1 - fraction) * initial
-        reached = (e for e, value in enumerate(losses) if e >= 1 and value <= limit)
-        scores[name] = next(reached, None) if comparable else None
+        known = ((e, value) for e, value in enumerate(losses) if e >= 1 and value is not None)
+        scores[name] = next((e for e, value in known if value <= limit), None)
     return scores

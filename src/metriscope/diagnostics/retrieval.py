@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from metriscope.diagnostics.base import Score, Space, Values, diagnostic
 
+_MEANS = ("recall@1", "recall@5", "recall@10", "r_precision", "map@r")
+
 
 @diagnostic(
     "retrieval",
     reads="embeddings",
     group="retrieval",
     scores=[
-        Score("recall@1", better="higher", lower=0, upper=1),
-        Score("recall@5", better="higher", lower=0, upper=1),
-        Score("recall@10", better="higher", lower=0, upper=1),
-        Score("r_precision", better="higher", lower=0, upper=1),
-        Score("map@r", better="higher", lower=0, upper=1),
+        *(Score(name, better="higher", lower=0, upper=1) for name in _MEANS),
         Score("queries.excluded", lower=0),
     ],
 )
@@ -33,14 +31,16 @@ def retrieval(space: Space) -> Values:
     point, whose order would be that of the rows. Source: MAP@R is that of Musgrave, Belongie and
     Lim, "A Metric Learning Reality Check" (2020).
     """
+    excluded = (space.moments.counts == 1).sum()
+    if space.collapsed or not len(space.pair_cos):
+        return {**dict.fromkeys(_MEANS), "queries.excluded": excluded}
     found = space.neighbours
-    asked = found.relevant > 0
     same = space.y[found.nearest] == space.y[:, None]  # (n, ≤ 10)
-    per_query = {
-        **{f"recall@{k}": same[:, :k].any(1).double() for k in (1, 5, 10)},
-        "r_precision": found.hits / found.relevant,
-        "map@r": found.precision,
-    }
-    known = bool(asked.any()) and not space.collapsed
-    scores = {name: v[asked].mean() if known else None for name, v in per_query.items()}
-    return {**scores, "queries.excluded": (~asked).sum()}
+    per_query = (
+        *(same[:, :k].any(1).double() for k in (1, 5, 10)),
+        found.hits / found.relevant,
+        found.precision,
+    )
+    asked = found.relevant > 0
+    scores = {name: values[asked].mean() for name, values in zip(_MEANS, per_query, strict=True)}
+    return {**scores, "queries.excluded": excluded}

@@ -30,7 +30,7 @@ def anchor_of_class(labels: Int[Tensor, " b"]) -> Bool[Tensor, " b"]:
 def _by_class(
     labels: Int[Tensor, " b"],
 ) -> tuple[Int[Tensor, " b"], Int[Tensor, " b"], Int[Tensor, " b"], Int[Tensor, " b"]]:
-    """Order by label, and of each sample's class: where it starts there, its size, the rank in it."""
+    """Order by label; of each sample: where its class starts there, its size, the rank in it."""
     ordered, order = labels.sort(stable=True)
     start = torch.searchsorted(ordered, labels)
     count = torch.searchsorted(ordered, labels, right=True) - start

@@ -177,7 +177,7 @@ def against(
 def number(
     name: str, value: Any, low: float = 0.0, high: float = math.inf, *, above: bool = False
 ) -> float:
-    """``value`` as a float, if it is a finite number in [low, high], or in (low, high] if ``above``.
+    """``value`` as a float, if finite and in [low, high], or in (low, high] if ``above``.
 
     Raises:
         InputError: otherwise.

@@ -107,7 +107,13 @@ class NPair(Loss):
         return self._cross_entropy(z, rows, candidates, pos, neg, (~able).sum())
 
     def _cross_entropy(
-        self, z: Tensor, rows: Tensor, candidates: Tensor, pos: Tensor, neg: Tensor, excluded: Tensor
+        self,
+        z: Tensor,
+        rows: Tensor,
+        candidates: Tensor,
+        pos: Tensor,
+        neg: Tensor,
+        excluded: Tensor,
     ) -> LossOutput:
         x, y = z[rows], z[candidates]  # (a, d), (m, d)
         s = (self.scale * x) @ y.T
@@ -115,10 +121,8 @@ class NPair(Loss):
         valid = pos.any(1) & neg.any(1)
         own = (s * pos).sum(1) / n_pos
         rest, hardest = against(s, neg)
-        if self.pairing == "half":
-            terms = s.logsumexp(1) - own
-        else:
-            terms = softplus(rest[:, 0] - own)
+        several = self.pairing == "half"  # positives to an anchor
+        terms = s.logsumexp(1) - own if several else softplus(rest[:, 0] - own)
         if self.l2:
             norms = y.square().sum(1)
             terms = terms + self.l2 / 4 * (x.square().sum(1) + (pos * norms).sum(1) / n_pos)

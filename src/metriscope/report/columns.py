@@ -17,6 +17,8 @@ class Column:
         digits: decimals of its numbers.
         main: whether a narrow terminal shows it; wider ones and the report show all.
         undefined: how to show a score that was computed and has no value.
+        directed: whether a better direction of the score holds by itself; not where it means
+            something only beside another score.
         better: ``higher``, ``lower``, or None where neither is.
     """
 
@@ -26,6 +28,7 @@ class Column:
     digits: int = 3
     main: bool = True
     undefined: str = "–"
+    directed: bool = True
     better: Literal["higher", "lower"] | None = None
 
     @property
@@ -84,7 +87,7 @@ VARIANCE = (
     Column(
         "Effective rank",
         "rank.effective",
-        "how many dimensions are in use",
+        "how many dimensions are in use, the common direction among them",
         digits=1,
     ),
     Column(
@@ -111,6 +114,13 @@ VARIANCE = (
         "squared length of the overall centre; near 1: all embeddings point one way",
         main=False,
     ),
+    Column(
+        "Effective rank, centred",
+        "rank.effective.centred",
+        "how many dimensions the differences between embeddings use",
+        digits=1,
+        main=False,
+    ),
     Column("Within, eq. 1", "intra.eq1", "equation (1) of the paper, within classes", main=False),
     Column("Between, eq. 1", "inter.eq1", "equation (1) of the paper, between classes", main=False),
     Column(
@@ -132,13 +142,18 @@ VARIANCE = (
         main=False,
     ),
     Column(
-        "Alignment", "alignment", "mean squared distance of two members of one class", main=False
+        "Alignment",
+        "alignment",
+        "mean squared distance of two members of one class; low is good only with low uniformity",
+        main=False,
+        directed=False,
     ),
     Column(
         "Uniformity",
         "uniformity",
         "how evenly the sphere is covered; 0: one point, about −3.9: evenly in 128 dimensions",
         main=False,
+        directed=False,
     ),
 )
 
@@ -159,6 +174,12 @@ GREEDINESS = (
         "first epoch whose loss is 50 % below the loss before training",
         digits=1,
         undefined="never",
+    ),
+    Column(
+        "Loss fall",
+        "loss.decay",
+        "share of the loss before training that is gone at the end; many losses cannot lose all",
+        main=False,
     ),
     Column(
         "Active samples",

@@ -131,7 +131,13 @@ def legend(drawn: Figure, losses: Sequence[str], *, lines: bool = True) -> None:
         handlelength=3.2,
     )
     for text, name in zip(box.get_texts(), losses, strict=True):
-        text.set_text(plain(name))
+        text.set_text(short(name))
+
+
+def short(name: str, most: int = 28) -> str:
+    """A name as text of a picture: visible, and cut in the middle where it is very long."""
+    text = plain(name)
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[-(most // 2 - 1) :]}"
 
 
 def dots(ax: Axes, names: Sequence[str], means: Sequence[float], sds: Sequence[float]) -> None:
@@ -147,7 +153,7 @@ def dots(ax: Axes, names: Sequence[str], means: Sequence[float], sds: Sequence[f
             capsize=3,
             elinewidth=1.6,
         )
-    ax.set_yticks(range(len(names)), [plain(name) for name in names])
+    ax.set_yticks(range(len(names)), [short(name) for name in names])
     ax.set_ylim(len(names) - 0.5, -0.5)
 
 
@@ -173,4 +179,7 @@ def to_svg(drawn: Figure, name: str, label: str) -> str:
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\1{name}-", svg)
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(plain(label))}"', 1)
+    width = f"max-width:{6.4 * drawn.get_figwidth():.1f}rem"
+    return svg.replace(
+        "<svg", f'<svg role="img" aria-label="{escape(plain(label))}" style="{width}"', 1
+    )

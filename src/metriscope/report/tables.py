@@ -224,7 +224,7 @@ def _table(
     base: Mapping[str, Any] = (results.about.get("baseline") or {}) if baseline else {}
     present = {name for run in results.runs for name in run.scores} | set(base)
     shown = tuple(
-        replace(c, better=known[c.score].better if c.score in known else None)
+        replace(c, better=known[c.score].better if c.directed and c.score in known else None)
         for c in wanted
         if c.score in present
     )

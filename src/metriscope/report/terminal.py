@@ -72,7 +72,7 @@ def _table(table: Table, console: Console) -> None:
         max(len(line[j]) for line in [heads, *texts]) + _GAP for j in range(len(table.columns))
     ]
     blocks, hidden = _blocks(table, widths, console.width - first)
-    _line(console, table.title, "bold")
+    _wrapped(console, table.title, "bold")
     for block in blocks:
         cells = "".join(heads[j].rjust(widths[j]) for j in block)
         _line(console, (table.head.ljust(first) + cells).rstrip(), "dim")
@@ -205,7 +205,7 @@ def _line(console: Console, text: str = "", style: str = "") -> None:
 
 
 def _print(console: Console, text: Text) -> None:
-    console.print(text, soft_wrap=True, highlight=False, markup=False, emoji=False)
+    console.print(text, soft_wrap=True, highlight=False)
 
 
 def _fit(text: str, console: Console) -> str:

@@ -127,6 +127,8 @@ def _points(run: RunResult, column: str, relative: bool) -> list[tuple[float, fl
     """(epoch, value) where both are defined and finite."""
     values = run.trace.get(column, [])
     epochs = run.trace.get("epoch") or [float(i) for i in range(len(values))]
+    if not values:
+        return []
     points = [
         (e, v)
         for e, v in zip(epochs, values, strict=True)
