@@ -396,22 +396,3 @@ def test_ids_and_split_columns(npz: Place) -> None:
     refused(npz(split=np.ones(N)), "split must be text, not float64")
     refused(npz(split=["fold1", "fold2"] * 6), "'fold1', 'fold2'", "'train' and 'test'")
     refused(npz(split=["train"] * N), "no test part")
-
-
-def test_fewer_than_two_classes(tmp_path: Path, npz: Place) -> None:
-    refused(npz(labels=Y * 0), "one class only ('0')", "at least two")
-    npz("train.npz", labels=np.array(["cat"] * N))
-    npz("test.npz", labels=np.array(["cat", "dog"])[Y % 2])
-    refused(tmp_path, "the train part has one class only ('cat')")
-
-
-def test_nothing_left_to_test_on(npz: Place) -> None:
-    refused(npz(labels=np.arange(N)), "every class has one row only")
-
-
-def test_settings_of_the_split(npz: Place) -> None:
-    for fraction in (0.0, 1.0, -1.0, float("nan")):
-        refused(npz(), "test fraction", "between 0 and 1", test_fraction=fraction)
-    refused(npz(), "split seed is -1", seed=-1)
-    with pytest.raises(InputError, match="split is 'valid'; it must be one of train, test, all"):
-        load_source(npz(), "valid")  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from metriscope import data, findings, grid, losses
+from metriscope.data.sources import ZeroVectors
 from metriscope.registry import unknown
 from metriscope.samplers import SAMPLERS
 from metriscope.store import StorageError, Store, load_results
@@ -56,7 +57,7 @@ def compare(
     device: str = "auto",
     out: str | os.PathLike[str] | None = None,
     labels: str | os.PathLike[str] | None = None,
-    zero_vectors: str = "error",
+    zero_vectors: ZeroVectors = "error",
     imports: Sequence[str] = (),
     observer: grid.Observer | None = None,
     notify: Callable[[str], None] = lambda sentence: None,

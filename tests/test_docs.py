@@ -1,0 +1,95 @@
+"""What the documentation says exists, and what exists is documented."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from metriscope import losses
+from metriscope.cli import cli
+from metriscope.comparison import PRESETS
+from metriscope.data.datasets import DATASETS
+from metriscope.diagnostics.base import all_scores
+from metriscope.types import HeadSpec, OptimizerSpec
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_every_score_is_documented_and_every_documented_score_exists() -> None:
+    page = read("docs/scores.md")
+    named = set(re.findall(r"`([a-z0-9_]+(?:[.@][a-z0-9_.@]+)?)`", page))
+    scores = set(all_scores())
+    assert scores <= named
+    prefixes = {s.split(".")[0].split("@")[0] for s in scores}
+    lookalikes = {n for n in named if re.split(r"[.@]", n)[0] in prefixes and re.search("[.@]", n)}
+    assert lookalikes <= scores
+
+
+def test_every_option_and_setting_is_documented() -> None:
+    page = read("docs/usage.md")
+    for option in cli.commands["compare"].params:
+        if option.param_type_name == "option":
+            assert f"`{option.opts[0]}" in page, option.opts[0]
+    for group, spec in (("head", HeadSpec()), ("optimizer", OptimizerSpec())):
+        for name in vars(spec):
+            assert f"`{group}.{name}`" in page, name
+    for name in (*PRESETS, *DATASETS.names()):
+        assert f"`{name}`" in page
+
+
+def test_every_loss_has_its_page() -> None:
+    page = read("docs/losses.md")
+    for name in losses.LOSSES.names():
+        cls = losses.LOSSES.get(name)
+        assert f"autoclass:: {cls.__module__}.{cls.__qualname__}\n" in page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_and_pictures_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)|<img [^>]*src=\"([^\":]+)\"", text):
+        file = page.parent / (target[0] or target[1])
+        assert file.exists(), file
+
+
+def test_the_python_of_the_readme_and_the_guide_runs(tmp_path: Path) -> None:
+    blocks = [
+        block
+        for name in ("README.md", "docs/usage.md")
+        for block in re.findall(r"```python\n(.*?)```", read(name), re.DOTALL)
+    ]
+    assert len(blocks) >= 2
+    script = tmp_path / "docs.py"
+    script.write_text("\n".join(blocks), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_loss_of_the_guide_runs(tmp_path: Path) -> None:
+    page = read("docs/extending.md")
+    code, diagnostic = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "my_loss.py").write_text(code + diagnostic, encoding="utf-8")
+    command = re.search(r"^metriscope (compare digits --import .*)$", page, re.MULTILINE)
+    assert command
+    arguments = [*command[1].split(), "--epochs", "1", "--seeds", "1", "--out", "o", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "metriscope", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"hardest_pair"' in done.stdout
+    assert '"radius"' in done.stdout
