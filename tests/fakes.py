@@ -5,25 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from metriscope import losses
 from metriscope.types import Results, RunResult, RunSpec
-
-TRIPLET = {
-    "margin": 1.0,
-    "mining": "batch_hard",
-    "reduction": "mean",
-    "soft": False,
-    "squared": False,
-}
 
 
 def spec(loss: str = "scl", seed: int = 0, params: Mapping[str, Any] | None = None) -> RunSpec:
     if params is None:
-        params = TRIPLET if loss == "triplet" else {"reduction": "mean"}
+        known = loss in losses.LOSSES.names()
+        params = losses.resolve(loss, {}) if known else {"reduction": "mean"}
     return RunSpec("data", "f0f0", "given", loss, params, seed, epochs=10)
 
 
-def trace(losses: list[float | None], **columns: list[float | None]) -> dict[str, Any]:
-    return {"epoch": [float(e) for e in range(len(losses))], "loss": losses, **columns}
+def trace(loss: list[float | None], **columns: list[float | None]) -> dict[str, Any]:
+    return {"epoch": [float(e) for e in range(len(loss))], "loss": loss, **columns}
 
 
 def run(

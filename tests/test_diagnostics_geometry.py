@@ -63,7 +63,9 @@ def literal(case: str) -> dict[str, Any]:
         for m in members
         if len(m) > 1
     ]
-    eq1 = _mean(_mean((z[i] - mu) @ (z[i] - mu) for i in m) for m, mu in zip(members, means))
+    eq1 = _mean(
+        _mean((z[i] - mu) @ (z[i] - mu) for i in m) for m, mu in zip(members, means, strict=True)
+    )
     inter_eq1 = _mean((means[a] - means[b]) @ (means[a] - means[b]) for a, b in pairs)
     euclid = [_norm(means[a] - means[b]) for a, b in pairs]
     u = [mu / _norm(mu) for mu in means]
@@ -73,7 +75,9 @@ def literal(case: str) -> dict[str, Any]:
     centred = [mu - g for mu in means]
     norms = [_norm(v) for v in centred]
     between = sum(v @ v for v in centred) / c
-    within = sum((z[i] - mu) @ (z[i] - mu) for m, mu in zip(members, means) for i in m) / n
+    within = (
+        sum((z[i] - mu) @ (z[i] - mu) for m, mu in zip(members, means, strict=True) for i in m) / n
+    )
     angles = [
         abs(centred[a] @ centred[b] / norms[a] / norms[b] + mp.mpf(1) / (c - 1)) for a, b in pairs
     ]

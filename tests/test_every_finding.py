@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from metriscope import losses
 from metriscope.findings import FINDINGS, examine, outcomes
 from metriscope.types import Results
-from tests.fakes import TRIPLET, failed, full, results, run
+from tests.fakes import failed, full, results, run
 
 FLAT = (1.0,) * 7
 FELL = (1.4, 1.1, 1.05, 1.03, 1.02, 1.015, 1.01)
@@ -46,6 +47,11 @@ CASES = {
         results(run(losses=(6.24, 6.2))),
     ),
     "MS203": Case(results(failed(error="the loss is NaN")), results(run()), None),
+    "MS204": Case(
+        results(run("npair")),
+        results(run("npair", params=losses.resolve("npair", {"scale": 16.0}))),
+        results(run("scl")),
+    ),
     "MS301": Case(
         results(run(recall_1=0.5), baseline={"recall@1": 0.558}),
         results(run(recall_1=0.55), baseline={"recall@1": 0.558}),
@@ -62,9 +68,9 @@ CASES = {
         results(run(queries__excluded=600.0), test_rows=None),
     ),
     "MS402": Case(
-        results(run("npair", columns={ACTIVE: [None, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02]})),
-        results(run("npair", columns={ACTIVE: [None, 0.9, 0.5, 0.1, 0.01, 0.01, 0.01]})),
-        results(run("npair")),
+        results(run("contrastive", columns={ACTIVE: [None, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02]})),
+        results(run("contrastive", columns={ACTIVE: [None, 0.9, 0.5, 0.1, 0.01, 0.01, 0.01]})),
+        results(run("contrastive")),
     ),
 }
 
@@ -135,7 +141,7 @@ def test_seeds_become_one_finding_with_the_middle_numbers() -> None:
 def test_problems_come_first_then_codes_then_the_order_of_runs() -> None:
     found = results(
         run("scl", recall_1=0.7, spread__total=0.5),
-        run("npair", recall_1=0.5, spread__total=0.5),
+        run("contrastive", recall_1=0.5, spread__total=0.5),
         run("ccl", recall_1=0.5, spread__total=1e-4),
         failed("triplet"),
     )
@@ -143,7 +149,7 @@ def test_problems_come_first_then_codes_then_the_order_of_runs() -> None:
     assert order == [
         ("problem", "MS101", "ccl"),
         ("problem", "MS203", "triplet"),
-        ("warning", "MS302", "npair"),
+        ("warning", "MS302", "contrastive"),
         ("warning", "MS302", "ccl"),
     ]
 
@@ -172,7 +178,9 @@ def test_a_cone_at_chance_is_a_problem_and_one_in_order_a_warning() -> None:
 def test_stuck_at_the_margin_knows_the_parameters(
     params: dict[str, object], last: float, fires: bool
 ) -> None:
-    stuck = run("triplet", losses=(2.0, last), params={**TRIPLET, **params}, spread__total=1e-4)
+    stuck = run(
+        "triplet", losses=(2.0, last), params=losses.resolve("triplet", params), spread__total=1e-4
+    )
     assert ("MS201" in {f.code for f in examine(results(stuck))}) == fires
 
 
@@ -204,7 +212,7 @@ def test_few_queries_widen_what_counts_as_chance() -> None:
 
 
 def test_no_active_sample_at_all_fires_with_zero() -> None:
-    (found,) = examine(results(run("npair", columns={ACTIVE: [None] * 7})))
+    (found,) = examine(results(run("contrastive", columns={ACTIVE: [None] * 7})))
     assert (found.code, found.value) == ("MS402", 0.0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from metriscope.diagnostics.base import Score, diagnostic
 from metriscope.types import Scores, Trace
 
-_FRACTIONS = {"epochs_to.50": 0.5, "epochs_to.60": 0.6, "epochs_to.90": 0.9}
+_LEFT = {"epochs_to.50": 0.5, "epochs_to.60": 0.4, "epochs_to.90": 0.1}  # share of the start
 
 
 @diagnostic(
@@ -16,7 +16,7 @@ _FRACTIONS = {"epochs_to.50": 0.5, "epochs_to.60": 0.6, "epochs_to.90": 0.9}
         Score("loss.initial"),
         Score("loss.final"),
         Score("loss.decay"),
-        *(Score(name, lower=1) for name in _FRACTIONS),
+        *(Score(name, lower=1) for name in _LEFT),
     ],
 )
 def loss_decay(trace: Trace) -> Scores:
@@ -35,12 +35,12 @@ def loss_decay(trace: Trace) -> Scores:
     losses = trace.get("loss") or [None]
     initial, final = losses[0], losses[-1]
     scores: Scores = {"loss.initial": initial, "loss.final": final, "loss.decay": None}
-    scores |= dict.fromkeys(_FRACTIONS)
+    scores |= dict.fromkeys(_LEFT)
     if initial is None or not initial > 0:
         return scores
     scores["loss.decay"] = None if final is None else 1 - final / initial
-    for name, fraction in _FRACTIONS.items():
-        limit = (1 - fraction) * initial
+    for name, left in _LEFT.items():
+        limit = left * initial
         known = ((e, value) for e, value in enumerate(losses) if e >= 1 and value is not None)
         scores[name] = next((e for e, value in known if value <= limit), None)
     return scores
