@@ -1,4 +1,4 @@
-"""The command line, as a person types it: exit status, streams, and messages of one or two lines."""
+"""The command line as a person types it: exit status, streams, messages of one or two lines."""
 
 from __future__ import annotations
 

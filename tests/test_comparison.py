@@ -54,8 +54,6 @@ def test_presets_and_what_overrides_them(tmp_path: Path) -> None:
     assert set(PRESETS) == {"paper", "paper-m2", "predecessor"}
 
 
-
-
 def test_a_loss_registered_in_a_module_reaches_the_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from metriscope import grid
 from metriscope.grid import Silent, cores, run, threads_for
-from metriscope.store import Store, StorageError
+from metriscope.store import StorageError, Store
 from metriscope.types import OptimizerSpec, RunResult, RunSpec
 from tests.helpers import tiny_dataset, tiny_spec
 
@@ -65,9 +65,7 @@ def test_workers_and_this_process_give_the_same_numbers(store: Store, tmp_path: 
     apart = run(specs, tiny_dataset(), store, jobs=cores(), observer=Silent())
     other = Store(tmp_path / "other")
     other.claim("tiny", "f" * 64)
-    here = run(
-        specs, tiny_dataset(), other, jobs=cores(), observer=Silent(), in_process=True
-    )
+    here = run(specs, tiny_dataset(), other, jobs=cores(), observer=Silent(), in_process=True)
     assert strip(here) == strip(apart)
 
 
@@ -79,7 +77,7 @@ def test_a_run_that_fails_is_recorded_and_tried_again_and_the_others_go_on(store
     assert "became nan" in (results[0].error or "")
     witness = Witness()
     run(specs, tiny_dataset(), store, jobs=1, observer=witness)
-    assert {key: cached for key, cached in witness.ends} == {bad.key: False, specs[1].key: True}
+    assert dict(witness.ends) == {bad.key: False, specs[1].key: True}
 
 
 KILLER = '''
@@ -108,9 +106,7 @@ def test_a_worker_that_dies_takes_nothing_with_it(
     specs = [tiny_spec(), tiny_spec(seed=1), tiny_spec(seed=2)]
     killer = RunSpec(**{**vars(tiny_spec("scl")), "loss": "killer", "params": {}})
     specs.insert(1, killer)
-    results = run(
-        specs, tiny_dataset(), store, jobs=1, observer=Silent(), imports=(str(code),)
-    )
+    results = run(specs, tiny_dataset(), store, jobs=1, observer=Silent(), imports=(str(code),))
     assert [r.status for r in results] == ["done", "failed", "done", "done"], results[0].error
     assert message in (results[1].error or "")
 

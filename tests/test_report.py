@@ -15,7 +15,8 @@ from rich.console import Console
 
 from metriscope.findings import examine
 from metriscope.report import html, style, tables, terminal
-from metriscope.types import Finding, MetriscopeError, Results, plain
+from metriscope.text import plain
+from metriscope.types import Finding, MetriscopeError, Results
 from tests.fakes import failed, full, results, run
 
 HOSTILE = (

@@ -118,9 +118,9 @@ def test_a_folder_with_other_data_is_refused(tmp_path: Path) -> None:
 def test_two_processes_do_not_write_to_one_folder(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.claim("tiny", "f")
+    second = Store(tmp_path).locked()
     with store.locked(), pytest.raises(InputError, match="another metriscope"):
-        with Store(tmp_path).locked():
-            pass
+        second.__enter__()
     with Store(tmp_path).locked():
         assert store.scratch.is_dir()
     assert not store.scratch.exists()
@@ -157,7 +157,7 @@ def test_a_full_disk_is_said_in_words(tmp_path: Path, monkeypatch: pytest.Monkey
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(StorageError, match="No space left on device. Free some space"):
+    with pytest.raises(StorageError, match=r"No space left on device\. Free"):
         Store(tmp_path).save_run(result())
     assert Store(tmp_path).finished(result().spec) is None
 

@@ -205,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def say(sentence: str) -> None:
     """One line on stderr, with nothing in it that a terminal would obey."""
-    from metriscope.types import plain
+    from metriscope.text import plain
 
     click.echo(f"metriscope: {plain(sentence)}", err=True)
 
@@ -224,7 +224,7 @@ def _show(results: Results, folder: Path, as_json: bool) -> None:
 
 
 def _folder(out: str | None, results: Results) -> Path:
-    from metriscope.types import slug
+    from metriscope.text import slug
 
     return Path(out) if out else Path("runs") / slug(results.about["dataset"])
 

@@ -18,6 +18,7 @@ from metriscope.data.sources import ZeroVectors
 from metriscope.registry import unknown
 from metriscope.samplers import SAMPLERS
 from metriscope.store import StorageError, Store, load_results
+from metriscope.text import slug
 from metriscope.types import (
     Dataset,
     HeadSpec,
@@ -27,7 +28,6 @@ from metriscope.types import (
     RunResult,
     RunSpec,
     Scores,
-    slug,
 )
 
 PRESETS: dict[str, dict[str, Any]] = {

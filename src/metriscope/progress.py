@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from metriscope.grid import Observer
-from metriscope.types import RunResult, RunSpec, plain
+from metriscope.text import plain
+from metriscope.types import RunResult, RunSpec
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -18,7 +18,8 @@ import numpy as np
 from metriscope.data.parquet import read_parquet
 from metriscope.data.reading import FEATURES, LABELS, Contents, need, pick, pickled, reading
 from metriscope.data.table import INTEGER, Labels, Table, as_text, missing_labels, show_some
-from metriscope.types import InputError, name_rows
+from metriscope.text import name_rows
+from metriscope.types import InputError
 
 LABEL_SUFFIXES = (".npy", ".npz", ".txt", ".csv")
 

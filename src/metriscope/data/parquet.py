@@ -12,7 +12,8 @@ import numpy as np
 
 from metriscope.data.reading import FEATURES, LABELS, Contents, need, pick, reading
 from metriscope.data.table import Labels, missing_labels
-from metriscope.types import InputError, name_rows
+from metriscope.text import name_rows
+from metriscope.types import InputError
 
 _ROWS = 1 << 15  # of one batch
 

@@ -20,7 +20,8 @@ from metriscope.data.folder import read_folder
 from metriscope.data.split import describe_split, shared_coding, stratified
 from metriscope.data.table import Table, show_some
 from metriscope.registry import unknown
-from metriscope.types import Dataset, Embeddings, InputError, name_rows, rows_where_not
+from metriscope.text import name_rows
+from metriscope.types import Dataset, Embeddings, InputError, rows_where_not
 
 Source = str | os.PathLike[str]
 ZeroVectors = Literal["error", "keep", "drop"]

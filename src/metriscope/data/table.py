@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from metriscope.types import InputError, name_rows
+from metriscope.text import name_rows
+from metriscope.types import InputError
 
 INTEGER = re.compile(r"0|-?[1-9][0-9]{0,99}")  # text that is a whole number, written one way only
 _FLOAT_EXACT = 2**53  # float64 holds every whole number up to here

@@ -25,16 +25,16 @@ def ms204_soft_softmax(run: RunResult, results: Results) -> Verdict:
     """
     classes = int(results.about.get("classes") or 0)
     params, name = run.spec.params, run.spec.loss
-    wrong = float(classes - 1)
+    parameter = "temperature" if name == "infonce" else "scale"
+    normalized = name in ("infonce", "arcface", "ccl") or (
+        name == "npair" and params.get("normalize", True)
+    )
+    if classes < 2 or not normalized or not params.get(parameter):
+        return NOT_APPLICABLE
     if name == "infonce":
-        parameter, scale = "temperature", 1 / params["temperature"]
-        wrong = run.spec.batch_size * (classes - 1) / max(classes, 1)
-    elif name in ("arcface", "ccl") or (name == "npair" and params["normalize"]):
-        parameter, scale = "scale", params["scale"]
+        scale, wrong = 1 / params["temperature"], run.spec.batch_size * (1 - 1 / classes)
     else:
-        return NOT_APPLICABLE
-    if classes < 2:
-        return NOT_APPLICABLE
+        scale, wrong = params["scale"], classes - 1.0
     p = 1 / (1 + wrong * math.exp(-scale * classes / (classes - 1)))
     if p >= THRESHOLD:
         return None
@@ -43,8 +43,8 @@ def ms204_soft_softmax(run: RunResult, results: Results) -> Verdict:
         code="MS204",
         severity="warning",
         title="its softmax is too soft for unit vectors",
-        message=f"With {parameter} {params[parameter]:g}, even a perfect space of {classes} classes "
-        f"gives the right answer a probability of {p:.2f}: the loss cannot fall below "
+        message=f"With {parameter} {params[parameter]:g}, even a perfect space of {classes} "
+        f"classes gives the right answer a probability of {p:.2f}: the loss cannot fall below "
         f"{-math.log(p):.3g}, and keeps pulling where nothing is left to gain.",
         value=p,
         threshold=THRESHOLD,

@@ -56,7 +56,7 @@ class SupCon(Loss):
         pos, neg = ops.positives(labels), ~ops.same_class(labels)
         n_pos = pos.sum(1).clamp_min(1).to(s.dtype)  # (b,)
         anchors = pos.any(1)
-        everyone = ops.masked_logsumexp(s, neg)
+        everyone = ops.masked_logsumexp(s, pos | neg)
         if self.form == "out":
             own = (s * pos).sum(1) / n_pos
         else:

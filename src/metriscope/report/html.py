@@ -12,7 +12,8 @@ from metriscope.report import style
 from metriscope.report.panels import PANELS
 from metriscope.report.tables import Table
 from metriscope.store import storage_errors, write_text
-from metriscope.types import Results, plain
+from metriscope.text import plain
+from metriscope.types import Results
 
 if TYPE_CHECKING:
     from metriscope.report.panels.base import Panel

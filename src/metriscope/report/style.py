@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from metriscope.types import plain
+from metriscope.text import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

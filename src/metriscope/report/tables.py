@@ -15,7 +15,8 @@ from typing import Any
 
 from metriscope.report import columns
 from metriscope.report.columns import Column
-from metriscope.types import Results, RunResult, plain
+from metriscope.text import plain
+from metriscope.types import Results, RunResult
 
 BASELINE = "untrained features"
 _SEEDS = "Each cell is the mean over seeds ± their standard deviation"

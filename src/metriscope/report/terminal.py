@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from metriscope.report import tables
 from metriscope.report.tables import BASELINE, Row, Table
-from metriscope.types import Finding, Results, plain
+from metriscope.text import plain
+from metriscope.types import Finding, Results
 
 if TYPE_CHECKING:
     from rich.console import Console
