@@ -333,6 +333,14 @@ def test_classes_merged_into_equidistant_clumps_are_counted() -> None:
     assert s["inter.clumps"] == pytest.approx(4, rel=0.05)
 
 
+def test_equidistant_classes_are_no_clumps_whatever_the_rounding() -> None:
+    turn, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((6, 6)))
+    x, y = simplex(5, 2, 6)
+    s = measure(space(x @ turn, y), ["inter_euclid"])
+    assert 0 < s["inter.euclid.sd"] < 1e-14
+    assert s["inter.clumps"] is None
+
+
 def test_classes_without_a_direction_are_left_out_of_cosines() -> None:
     x = np.array([[1.0, 0], [-1, 0], [0, 1], [0, 1], [0.6, 0.8], [0.6, 0.8]])
     s = measure(space(x, np.array([0, 0, 1, 1, 2, 2])), ["inter_cos", "inter_euclid"])

@@ -41,6 +41,6 @@ def loss_decay(trace: Trace) -> Scores:
     scores["loss.decay"] = None if final is None else 1 - final / initial
     for name, left in _LEFT.items():
         limit = left * initial
-        known = ((e, value) for e, value in enumerate(losses) if e >= 1 and value is not None)
-        scores[name] = next((e for e, value in known if value <= limit), None)
+        reached = (e for e, value in enumerate(losses) if value is not None and value <= limit)
+        scores[name] = next(reached, None)  # never 0, whose loss is above the limit
     return scores

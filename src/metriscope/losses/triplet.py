@@ -100,7 +100,7 @@ class Triplet(Loss):
         far, order = d.detach().masked_fill(~neg, torch.inf).sort(1)
         n_neg = neg.sum(1, keepdim=True)
         # First negative strictly farther than the positive; the farthest if there is none.
-        first = torch.searchsorted(far, d.detach() + ROUNDING, right=True)
+        first = torch.searchsorted(far, d.detach() + ROUNDING)
         chosen = torch.minimum(first, (n_neg - 1).clamp_min(0))
         return torch.where(pos, d.gather(1, order.gather(1, chosen)), d)
 
