@@ -21,8 +21,7 @@ check: $(INSTALLED)
 	$(BIN)/lint-imports
 
 test: $(INSTALLED)
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal \
-	  --jaxtyping-packages=metriscope.ops,metriscope.losses,metriscope.samplers,metriscope.train,beartype.beartype
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 docs: $(DOCS_INSTALLED)
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html

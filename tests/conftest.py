@@ -1,8 +1,23 @@
-"""Shared by all tests: one thread, no network, small spaces with known geometry."""
+"""Shared by all tests: one thread, no network, shape annotations checked at run time."""
 
 from __future__ import annotations
 
 import os
+
+from jaxtyping import install_import_hook
+
+# Before anything of metriscope is imported. The tower lets an int stand where a float is due.
+install_import_hook(
+    [
+        "metriscope.ops",
+        "metriscope.losses",
+        "metriscope.samplers.uniform",
+        "metriscope.samplers.m_per_class",
+        "metriscope.diagnostics",
+        "metriscope.train",
+    ],
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+)
 
 import numpy as np
 import pytest
