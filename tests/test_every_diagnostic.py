@@ -54,6 +54,9 @@ def with_training(x: np.ndarray, y: np.ndarray) -> Space:
     return space(x, y, (turned[::-1], y[::-1]))
 
 
+DETAILS = DIAGNOSTICS.get("loss_details").scores
+
+
 def step(b: int = 6, terms: int = 30, seed: int = 0) -> Step:
     rng = torch.Generator().manual_seed(seed)
     out = LossOutput(
@@ -62,6 +65,7 @@ def step(b: int = 6, terms: int = 30, seed: int = 0) -> Step:
         torch.tensor(terms),
         torch.arange(b) % 2 == 0,
         torch.tensor(1),
+        {s.name: Share(torch.tensor(1), torch.tensor(2)) for s in DETAILS},
     )
     norms = {"head": torch.tensor(2.5), "loss": torch.tensor(0.5)}
     return Step(1, 0, out, torch.rand(b, generator=rng), norms)
@@ -239,10 +243,12 @@ def test_steps_give_declared_shares_of_tensors(name: str, terms: int) -> None:
 @pytest.mark.parametrize("name", OF_STEPS)
 def test_steps_are_measured_without_waiting_for_the_device(name: str) -> None:
     real = step()
+    tensors = {k: v.to("meta") for k, v in vars(real.output).items() if k != "details"}
+    details = {k: Share(*(t.to("meta") for t in s)) for k, s in real.output.details.items()}
     meta = Step(
         1,
         0,
-        LossOutput(*(getattr(real.output, f).to("meta") for f in LossOutput.__dataclass_fields__)),
+        LossOutput(**tensors, details=details),
         real.embedding_grad_norms.to("meta"),
         {k: v.to("meta") for k, v in real.grad_norms.items()},
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import math
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from metriscope import losses
+from metriscope.diagnostics import DIAGNOSTICS
 from metriscope.losses import LOSSES, PAPER, _draw
 from metriscope.losses.base import Loss
 from tests.loss_cases import (
@@ -275,3 +277,18 @@ def test_keeps_only_a_few_matrices(name: str, params: dict[str, Any]) -> None:
         out = loss(z, y)
     assert sum(kept.values()) <= 4.5 * b * b * 8
     out.backward()
+
+
+@every_case
+@pytest.mark.parametrize("kind", [[0, 0, 1, 1, 2, 2, 0, 1], [0, 1, 2, 3], [1, 1, 1], [2]])
+def test_details_are_declared_shares_within_bounds(
+    name: str, params: dict[str, Any], kind: list[int]
+) -> None:
+    declared = {s.name: s for s in DIAGNOSTICS.get("loss_details").scores}
+    z, y = batch(kind)
+    for detail, (part, whole) in make(name, params).evaluate(z.requires_grad_(), y).details.items():
+        assert not part.requires_grad
+        assert part.shape == whole.shape == ()
+        assert 0 <= float(part) < math.inf
+        if whole > 0:
+            assert declared[detail].lower <= float(part / whole) <= declared[detail].upper

@@ -221,3 +221,39 @@ def test_npair_without_normalization_is_penalised_by_length() -> None:
     assert paid.loss.item() - plain.loss.item() == pytest.approx(penalty)
     expected = (math.log1p(math.exp(-12)) + math.log1p(math.exp(-2))) / 2
     assert plain.loss.item() == pytest.approx(expected)
+
+
+def share(out: LossOutput, name: str) -> float:
+    part, whole = out.details[name]
+    return float(part / whole)
+
+
+def test_details_of_each_loss_by_hand() -> None:
+    y = torch.tensor([0, 0, 1, 1])
+    corners = torch.eye(4, dtype=torch.float64)
+    # Equal positives, negatives √2 apart: satisfied at margin 1; all negatives active at 1.5.
+    z = corners[[0, 0, 1, 1]]
+    out = losses.create("contrastive", margin=1.0).evaluate(z, y)
+    assert (share(out, "active.terms.positive"), share(out, "active.terms.negative")) == (0, 0)
+    out = losses.create("contrastive", margin=1.5).evaluate(corners, y)
+    assert [
+        tuple(map(int, out.details[f"active.terms.{k}"])) for k in ("positive", "negative")
+    ] == [
+        (2, 2),
+        (4, 4),
+    ]
+    # SCL at a perfect, very sharp space is log |P| = 0: no excess; collapsed it is log 3.
+    out = losses.create("scl", temperature=0.01).evaluate(z, y)
+    assert share(out, "loss.excess") == pytest.approx(0, abs=1e-12)
+    out = losses.create("scl").evaluate(torch.ones(4, 3, dtype=torch.float64), y)
+    assert share(out, "loss.excess") == pytest.approx(math.log(3))
+    # ArcFace: the margin makes samples active that are not errors.
+    loss = losses.create("arcface", num_classes=2, dim=2, margin=1.0).double()
+    loss.weight.data = torch.eye(2, dtype=torch.float64)
+    z = torch.tensor([[1.0, 0.9], [0.2, 1.0], [0.9, 1.0], [1.0, 0.1]], dtype=torch.float64)
+    out = loss.evaluate(z, y)
+    assert share(out, "error.top1") == 0.5
+    assert int(out.active_terms) == 4 - 0
+    # N-pair: a pair a class.
+    out = losses.create("npair").evaluate(corners, y)
+    assert share(out, "terms.pairs") == 2

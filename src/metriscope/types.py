@@ -343,6 +343,13 @@ class Results:
 # ---------------------------------------------------------------------------------- losses, steps
 
 
+class Share(NamedTuple):
+    """A part of a whole, both () tensors, so that an epoch is Σ part / Σ whole."""
+
+    part: Tensor
+    whole: Tensor
+
+
 @dataclass(frozen=True, eq=False)
 class LossOutput:
     """What a loss says about one batch of b embeddings. Counts, never a list of terms.
@@ -353,6 +360,7 @@ class LossOutput:
         total_terms: () int64, candidate terms.
         active_samples: (b,) bool, samples that anchor at least one active term.
         excluded: () int64, samples that cannot anchor a term (no positive, or no negative).
+        details: what else this loss can say of its terms, under names of its own.
     """
 
     loss: Tensor
@@ -360,13 +368,7 @@ class LossOutput:
     total_terms: Tensor
     active_samples: Tensor
     excluded: Tensor
-
-
-class Share(NamedTuple):
-    """A part of a whole, both () tensors, so that an epoch is Σ part / Σ whole."""
-
-    part: Tensor
-    whole: Tensor
+    details: Mapping[str, Share] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

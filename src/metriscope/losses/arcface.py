@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from metriscope import ops
 from metriscope.losses import register
 from metriscope.losses.base import ClassLevelLoss, Reduction, number, reduce_terms
-from metriscope.types import LossOutput
+from metriscope.types import LossOutput, Share
 
 
 @register("arcface")
@@ -75,4 +75,6 @@ class ArcFace(ClassLevelLoss):
         active = target.detach()[:, 0] < rival
         every = torch.ones_like(active)
         loss, n_active, n_total = reduce_terms(terms, every, active, self.reduction)
-        return LossOutput(loss, n_active, n_total, active, torch.zeros_like(n_total))
+        wrong = cos.detach().gather(1, index)[:, 0] < rival
+        details = {"error.top1": Share(wrong.sum(), n_total)}
+        return LossOutput(loss, n_active, n_total, active, torch.zeros_like(n_total), details)

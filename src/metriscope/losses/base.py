@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, get_args
 
@@ -74,7 +75,7 @@ class Loss(nn.Module, ABC):
             out = self.compute(z, labels.long())
             # Σ 0·z carries a NaN of any row into the loss, and keeps the graph of an empty batch.
             loss = out.loss.to(dtype) + z.sum() * 0
-        return LossOutput(loss, out.active_terms, out.total_terms, out.active_samples, out.excluded)
+        return replace(out, loss=loss)
 
     def prepare(self, embeddings: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
         """What :meth:`compute` gets: unit vectors, unless a loss says otherwise."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from metriscope import ops
 from metriscope.losses import register
 from metriscope.losses.base import Loss, Reduction, number, one_of, reduce_terms
-from metriscope.types import LossOutput
+from metriscope.types import LossOutput, Share
 
 Pairs = Literal["all", "balanced"]
 
@@ -61,14 +61,20 @@ class Contrastive(Loss):
             goal = d.clamp_min(self.margin).masked_fill_(same, 0)
             active = ((d - goal).abs_() > same * 1e-6).logical_and_(once)
         terms = (d - goal).square()
+        sides = {"positive": once & same, "negative": once & ~same}
+        details = {
+            f"active.terms.{k}": Share((active & v).sum(), v.sum()) for k, v in sides.items()
+        }
         if self.pairs == "all":
             loss, n_active, n_total = reduce_terms(terms, once, active, self.reduction)
         else:
-            p_loss, p_active, p_total = reduce_terms(terms, once & same, active, self.reduction)
-            n_loss, n_active, n_total = reduce_terms(terms, once & ~same, active, self.reduction)
+            (p_loss, p_active, p_total), (n_loss, n_active, n_total) = (
+                reduce_terms(terms, side, active, self.reduction) for side in sides.values()
+            )
             loss, n_active, n_total = p_loss + n_loss, p_active + n_active, p_total + n_total
         alone = torch.full_like(n_total, 1 if len(z) == 1 else 0)
-        return LossOutput(loss, n_active, n_total, active.any(0) | active.any(1), alone)
+        samples = active.any(0) | active.any(1)
+        return LossOutput(loss, n_active, n_total, samples, alone, details)
 
     def advice(self, num_classes: int) -> list[str]:
         """Warns of a margin that unit vectors cannot meet."""

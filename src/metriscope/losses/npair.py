@@ -21,7 +21,7 @@ from metriscope.losses.base import (
     one_of,
     reduce_terms,
 )
-from metriscope.types import LossOutput
+from metriscope.types import LossOutput, Share
 
 Pairing = Literal["class", "half", "anchor"]
 
@@ -131,4 +131,5 @@ class NPair(Loss):
         loss, n_active, n_total = reduce_terms(terms, valid, active, self.reduction)
         samples = torch.zeros(len(z), dtype=torch.bool, device=z.device)
         samples[rows] = active
-        return LossOutput(loss, n_active, n_total, samples, excluded)
+        details = {"terms.pairs": Share(n_total, torch.ones_like(n_total))}
+        return LossOutput(loss, n_active, n_total, samples, excluded, details)

@@ -11,7 +11,7 @@ from torch import Tensor
 from metriscope import ops
 from metriscope.losses import register
 from metriscope.losses.base import TIE, Loss, Reduction, number, one_of, reduce_terms
-from metriscope.types import LossOutput
+from metriscope.types import LossOutput, Share
 
 Form = Literal["out", "in"]
 
@@ -67,4 +67,7 @@ class SupCon(Loss):
         active = (hardest >= s.detach() - TIE / self.temperature) & pos  # (b, b)
         samples = active.any(1)
         loss, _, _ = reduce_terms(terms, anchors, samples, self.reduction)
-        return LossOutput(loss, active.sum(), pos.sum(), samples, (~anchors).sum())
+        # No anchor can fall below log |P|, but by rounding: what is above it can still be learnt.
+        excess = ((terms.detach() - n_pos.log()).clamp_min(0) * anchors).sum()
+        details = {"loss.excess": Share(excess, anchors.sum())}
+        return LossOutput(loss, active.sum(), pos.sum(), samples, (~anchors).sum(), details)
