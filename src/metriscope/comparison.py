@@ -112,6 +112,11 @@ def compare(
     store.claim(dataset.name, dataset.fingerprint)
     with store.locked():
         _check_room(store, specs, dataset)
+        notify(
+            f"{len(specs)} runs on {len(dataset.train):,} training and {len(dataset.test):,} test "
+            f"rows, {dataset.train.x.shape[1]} features, {dataset.num_classes} classes (split: "
+            f"{dataset.split}); {jobs} jobs of {grid.threads_for(jobs)} threads"
+        )
         about = _about(dataset, store, specs, command, jobs)
         recorder = _Recorder(specs, about, store, observer or grid.Silent(), start)
         recorder.save()
