@@ -34,7 +34,9 @@ def page(results: Results) -> str:
     for table in tables.build(results):
         parts += [f"**{table.title}**\n", to_markdown(main_columns(table))]
     parts.append("**Findings**\n")
-    parts += [f"- `{f.code}` **{f.loss or 'data'}**: {f.title}. {f.message}" for f in results.findings]
+    parts += [
+        f"- `{f.code}` **{f.loss or 'data'}**: {f.title}. {f.message}" for f in results.findings
+    ]
     spent, about = sum(run.seconds for run in results.runs), results.about
     parts.append(
         f"\n{len(results.runs)} runs, {about['seconds'] / 60:.1f} minutes in all, "

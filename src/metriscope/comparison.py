@@ -115,7 +115,7 @@ def compare(
         notify(
             f"{len(specs)} runs on {len(dataset.train):,} training and {len(dataset.test):,} test "
             f"rows, {dataset.train.x.shape[1]} features, {dataset.num_classes} classes (split: "
-            f"{dataset.split}); {jobs} jobs of {grid.threads_for(jobs)} threads"
+            f"{dataset.split}); jobs: {jobs}, threads of each: {grid.threads_for(jobs)}"
         )
         about = _about(dataset, store, specs, command, jobs)
         recorder = _Recorder(specs, about, store, observer or grid.Silent(), start)
