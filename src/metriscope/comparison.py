@@ -117,7 +117,7 @@ def compare(
             f"rows, {dataset.train.x.shape[1]} features, {dataset.num_classes} classes (split: "
             f"{dataset.split}); jobs: {jobs}, threads of each: {grid.threads_for(jobs)}"
         )
-        about = _about(dataset, store, specs, command, jobs)
+        about = _about(source, dataset, store, specs, command, jobs)
         recorder = _Recorder(specs, about, store, observer or grid.Silent(), start)
         recorder.save()
         modules, in_process = _where_registered(losses)
@@ -313,10 +313,15 @@ def _weights(spec: RunSpec, in_features: int) -> int:
 
 
 def _about(
-    dataset: Dataset, store: Store, specs: Sequence[RunSpec], command: str, jobs: int
+    source: str | os.PathLike[str] | Dataset,
+    dataset: Dataset,
+    store: Store,
+    specs: Sequence[RunSpec],
+    command: str,
+    jobs: int,
 ) -> dict[str, Any]:
     return {
-        "source": dataset.test.origin,
+        "source": dataset.name if isinstance(source, Dataset) else os.fspath(source),
         "dataset": dataset.name,
         "fingerprint": dataset.fingerprint,
         "split": dataset.split,
