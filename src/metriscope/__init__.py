@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from metriscope.comparison import compare as compare
     from metriscope.data import load_source as load_source
     from metriscope.store import load_results as load_results
+    from metriscope.train import load_head as load_head
     from metriscope.types import Dataset as Dataset
     from metriscope.types import Embeddings as Embeddings
     from metriscope.types import Finding as Finding
@@ -31,6 +32,7 @@ _WHERE = {
     "diagnostics": None,
     "compare": "metriscope.comparison",
     "load_source": "metriscope.data",
+    "load_head": "metriscope.train",
     "load_results": "metriscope.store",
     **dict.fromkeys(
         (

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
@@ -24,6 +28,7 @@ from metriscope.types import (
     Dataset,
     Embeddings,
     HeadSpec,
+    InputError,
     MetriscopeError,
     RunResult,
     RunSpec,
@@ -147,6 +152,29 @@ def train(
     seconds = time.perf_counter() - start
     result = RunResult(spec, "done", scores, trace, seconds, versions())
     return Trained(result, head, loss, test)
+
+
+def load_head(folder: str | Path) -> Head:
+    """The trained head of a finished run, ready to embed: features (n, d) → unit vectors (n, dim).
+
+    Args:
+        folder: of the run, ``runs/<key>`` under the comparison's.
+
+    Raises:
+        InputError: no such run, or not a whole one.
+    """
+    try:
+        spec = json.loads((Path(folder) / "spec.json").read_text(encoding="utf-8"))
+        weights = load_file(Path(folder) / "head.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InputError(
+            f"no trained head in {folder}: {error}. Give the folder of a finished run, "
+            "runs/<key> under the folder of the comparison."
+        ) from error
+    own = {k.removeprefix("head."): v for k, v in weights.items() if k.startswith("head.")}
+    head = Head(len(own["shift"]), HeadSpec(**spec["head"]))
+    head.load_state_dict(own)
+    return head.eval()
 
 
 def make_optimizer(spec: RunSpec, head: nn.Module, loss: nn.Module) -> torch.optim.Optimizer:
