@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+import torch
 
 import metriscope
 from metriscope import losses
@@ -39,6 +41,17 @@ def test_compare_takes_a_dataset_and_gives_results(tmp_path: Path) -> None:
     assert results.about["train_rows"] == 64
     assert 0 < results.about["baseline"]["recall@1"] <= 1
     assert metriscope.load_results(tmp_path / "o").runs == results.runs
+
+
+def test_the_trained_head_can_be_used_again(tmp_path: Path) -> None:
+    data = tiny_dataset()
+    run = metriscope.compare(data, losses=["ccl"], seeds=1, out=tmp_path / "o", **QUICK).runs[0]
+    folder = tmp_path / "o" / "runs" / run.key
+    vectors = metriscope.load_head(folder).embed(torch.from_numpy(data.test.x))
+    saved = pq.read_table(folder / "embeddings.parquet")["embedding"].to_pylist()
+    torch.testing.assert_close(vectors, torch.tensor(saved))
+    with pytest.raises(InputError, match="no trained head"):
+        metriscope.load_head(tmp_path)
 
 
 def test_presets_and_what_overrides_them(tmp_path: Path) -> None:

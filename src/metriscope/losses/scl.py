@@ -29,8 +29,8 @@ class SupCon(Loss):
     each of them is an inequality; ``mean_active`` averages the anchors with an active pair.
 
     Active: max_n s_in ≥ s_ip (to within 1e-6), n over other classes. The loss itself is never 0.
-    Bounds: ``in`` ≥ ``log|P(i)|``, and ``out`` too: positives stay in the denominator, so the loss of
-    an anchor cannot fall below that; both ≤ log(b − 1) + 2/τ, and log(b − 1) where all
+    Bounds: ``in`` ≥ ``log|P(i)|``, and ``out`` too: positives stay in the denominator, so no
+    anchor can fall below that; both ≤ log(b − 1) + 2/τ, and log(b − 1) where all
     embeddings coincide. On C classes with K negatives an anchor the smallest reachable is
     ``log(|P(i)| + K exp(−C/((C−1)τ)))``.
 
