@@ -13,6 +13,7 @@ import torch
 import metriscope
 from metriscope import losses
 from metriscope.comparison import PRESETS, coerce
+from metriscope.grid import Silent
 from metriscope.types import InputError
 from tests.helpers import tiny_dataset
 
@@ -151,3 +152,38 @@ def test_text_becomes_the_type_of_the_default(
 def test_other_values_are_refused(value: object, default: object) -> None:
     with pytest.raises(InputError, match=r"x\.y is .* it must be like"):
         coerce("x.y", value, default)
+
+
+class Stop(Silent):
+    """Interrupts at a given event."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def finished(self, result: metriscope.RunResult, *, cached: bool) -> None:
+        self.after -= 1
+        if not self.after:
+            raise KeyboardInterrupt
+
+
+def test_interrupted_twice_results_still_hold_what_is_finished(tmp_path: Path) -> None:
+    def attempt(after: int) -> int:
+        with pytest.raises(KeyboardInterrupt):
+            metriscope.compare(
+                tiny_dataset(), losses=["scl"], seeds=4, out=tmp_path, observer=Stop(after), **QUICK
+            )
+        return len(metriscope.load_results(tmp_path).runs)
+
+    assert attempt(2) >= 2
+    before = len(list(tmp_path.glob("runs/*/result.json")))
+    assert attempt(1) == before  # stopped while the finished ones were being told
+
+
+def test_runs_with_other_settings_are_kept_and_mentioned(tmp_path: Path) -> None:
+    said: list[str] = []
+    chosen = {"losses": ["scl"], "seeds": 1, "out": tmp_path, "settings": {"head.hidden": 8}}
+    first = metriscope.compare(tiny_dataset(), epochs=1, **chosen).runs[0]
+    metriscope.compare(tiny_dataset(), epochs=2, notify=said.append, **chosen)
+    assert any("1 runs with other settings stay" in s for s in said)
+    assert (tmp_path / "runs" / first.key / "result.json").exists()
+    assert len(metriscope.load_results(tmp_path).runs) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,60 @@ def test_an_interrupt_stops_the_workers(store: Store) -> None:
 def test_jobs_times_threads_is_at_most_the_cores() -> None:
     for jobs in (1, 2, 3, 64):
         assert threads_for(jobs) == 1 or jobs * threads_for(jobs) <= cores()
+
+
+NOISY = '''
+import os, subprocess, sys
+from metriscope.losses import register
+from metriscope.losses.triplet import Triplet
+
+@register("noisy")
+class Noisy(Triplet):
+    """Writes where it should not, and leaves a child behind."""
+    def __init__(self, *, margin=0.5):
+        super().__init__(margin=margin)
+        print("hello")
+        os.system("echo from a shell")
+        os.write(1, b"\\xff\\xfe no text\\n")
+        subprocess.Popen(["sleep", "60"])
+'''
+
+
+def test_a_loss_that_prints_or_leaves_children_disturbs_nothing(
+    store: Store, tmp_path: Path
+) -> None:
+    code = tmp_path / "noisy_loss.py"
+    code.write_text(NOISY)
+    noisy = RunSpec(**{**vars(tiny_spec()), "loss": "noisy", "params": {}})
+    start = time.monotonic()
+    specs = [noisy, tiny_spec()]
+    results = run(specs, tiny_dataset(), store, jobs=1, observer=Silent(), imports=(str(code),))
+    assert [r.status for r in results] == ["done", "done"]
+    assert time.monotonic() - start < 45  # it does not wait for the child
+
+
+def test_workers_import_the_callers_modules_and_not_the_working_folders(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "random.py").write_text("raise SystemExit('not the random of Python')")
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "own_module.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path / "there")
+    (result,) = run(
+        [tiny_spec()], tiny_dataset(), store, jobs=1, observer=Silent(), imports=("own_module",)
+    )
+    assert result.status == "done", result.error
+
+
+def test_a_failed_run_keeps_what_it_measured(store: Store) -> None:
+    spec = tiny_spec("scl", optimizer=OptimizerSpec(name="sgd", lr=1e38), epochs=5)
+    (result,) = run([spec], tiny_dataset(), store, jobs=1, observer=Silent())
+    assert result.status == "failed"
+    assert result.trace["loss"][0] is not None
+    assert len(result.trace["loss"]) < 6
+    assert result.seconds > 0
+    assert "torch" in result.versions
+    assert store.read_run(spec) == result
+    assert store.finished(spec) is None

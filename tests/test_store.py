@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from metriscope.store import StorageError, Store, atomically, load_results, to_json, write_json
-from metriscope.types import Embeddings, Finding, InputError, Results, RunResult
+from metriscope.types import Embeddings, Finding, InputError, Results, RunResult, RunSpec
 from tests.helpers import tiny_dataset, tiny_spec
 
 
@@ -181,3 +181,46 @@ def test_keys_are_readable_unique_and_safe() -> None:
     assert all(set(key) <= set("abcdefghijklmnopqrstuvwxyz0123456789-") for key in keys)
     assert tiny_spec().key.startswith("tiny-triplet-s0-")
     assert tiny_spec().key != tiny_spec(params={"margin": 0.5}).key
+
+
+def test_a_kill_before_the_first_results_leaves_a_usable_folder(tmp_path: Path) -> None:
+    for name in (".lock", ".results.json.abcd.tmp"):
+        (tmp_path / name).write_text("")
+    (tmp_path / ".scratch").mkdir()
+    Store(tmp_path).claim("tiny", "f")
+    with Store(tmp_path).locked():
+        assert {p.name for p in tmp_path.iterdir()} == {".lock", ".scratch"}
+
+
+def test_damaged_results_are_written_anew_beside_their_runs(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.save_run(result())
+    (tmp_path / "results.json").write_text('{"format": 1, "ru')
+    store.claim("tiny", "f" * 64)
+    with pytest.raises(InputError, match="results of other data \\('tiny'"):
+        store.claim("other", "g")
+    assert store.finished(result().spec) == result()
+
+
+@pytest.mark.parametrize("files", [["results.json"], ["runs/1/events.out"], ["runs/1/spec.json"]])
+def test_files_of_another_program_are_not_taken_for_ours(tmp_path: Path, files: list[str]) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text('{"mine": [1, 2]}')
+    with pytest.raises(InputError, match="holds other files"):
+        Store(tmp_path).claim("tiny", "f")
+    assert (tmp_path / files[0]).read_text() == '{"mine": [1, 2]}'
+
+
+def test_a_tuple_among_the_parameters_is_no_other_run(tmp_path: Path) -> None:
+    spec = tiny_spec()
+    spec = RunSpec(**{**vars(spec), "params": {"steps": (1, 2)}})
+    Store(tmp_path).save_run(RunResult(spec, "done"))
+    found = Store(tmp_path).finished(spec)
+    assert found is not None
+    assert found.key == spec.key
+
+
+def test_text_that_is_no_utf_8_is_kept_as_an_escape(tmp_path: Path) -> None:
+    Store(tmp_path).save(Results((), about={"source": "caf\udce9.npz"}))
+    assert load_results(tmp_path).about == {"source": "caf\udce9.npz"}

@@ -214,7 +214,7 @@ def _show(results: Results, folder: Path, as_json: bool) -> None:
     if as_json:
         from metriscope.store import to_json
 
-        click.echo(json.dumps(to_json(results), indent=1, ensure_ascii=False))
+        click.echo(json.dumps(to_json(results), indent=1))  # ASCII, so that any stdout can take it
         return
     from rich.console import Console
 

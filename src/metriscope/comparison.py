@@ -118,6 +118,11 @@ def compare(
             f"{dataset.split}); jobs: {jobs}, threads of each: {grid.threads_for(jobs)}"
         )
         about = _about(source, dataset, store, specs, command, jobs)
+        if store.others(specs):
+            notify(
+                f"{store.others(specs)} runs with other settings stay in {store.folder / 'runs'}; "
+                "results.json and the report are about the runs asked for now"
+            )
         recorder = _Recorder(specs, about, store, observer or grid.Silent(), start)
         recorder.save()
         modules, in_process = _where_registered(losses)
@@ -149,7 +154,8 @@ class _Recorder:
     ) -> None:
         self.specs, self.about, self.store, self.observer = specs, about, store, observer
         self.start = start
-        self.runs: dict[str, RunResult] = {}
+        done = ((spec.key, store.finished(spec)) for spec in specs)
+        self.runs = {key: run for key, run in done if run is not None}
 
     def plan(self, runs: int) -> None:
         """Pass it on."""

@@ -18,6 +18,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any, Protocol
 
 from metriscope.store import StorageError, Store, storage_errors
@@ -137,8 +138,8 @@ def _conclude(job: Job, event: dict[str, Any], store: Store, observer: Observer)
     """The result of a run that has ended; read back from disk, so that what counts is kept."""
     if event["end"] == "storage":
         raise StorageError(event["error"])
-    result = store.finished(job.spec) if event["end"] == "done" else None
-    if result is None:
+    result = store.read_run(job.spec)
+    if result is None or result.status != event["end"]:
         error = event.get("error") or "its result could not be read back from the disk."
         result = RunResult(job.spec, "failed", error=error)
     observer.finished(result, cached=False)
@@ -196,22 +197,32 @@ def _start(threads: int, inbox: queue.Queue[tuple[_Worker, str | None]]) -> _Wor
     limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
     process = subprocess.Popen(
-        [sys.executable, "-m", "metriscope.worker"],
+        # -P: not the working folder, whose files may be called like modules, but this process's
+        # path, where the caller's own modules are.
+        [sys.executable, "-P", "-m", "metriscope.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
         encoding="utf-8",
-        env={**os.environ, **dict.fromkeys(limits, str(threads)), "PYTHONUTF8": "1"},
+        errors="replace",
+        env={
+            **os.environ,
+            **dict.fromkeys(limits, str(threads)),
+            "PYTHONUTF8": "1",
+            "PYTHONPATH": os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path),
+        },
         start_new_session=True,  # Ctrl-C is for the parent, which stops its workers itself
     )
     assert process.stdout is not None
     lines = process.stdout
 
     def read() -> None:
-        for line in lines:
-            inbox.put((worker, line))
-        inbox.put((worker, None))
+        try:
+            for line in lines:
+                inbox.put((worker, line))
+        finally:
+            inbox.put((worker, None))
 
     worker = _Worker(process, log, threading.Thread(target=read, daemon=True))
     worker.reader.start()
@@ -229,6 +240,9 @@ def _give(worker: _Worker, job: Job) -> None:
 
 def _stop(worker: _Worker) -> None:
     process = worker.process
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)  # with the children it may have left
     process.kill()
     process.wait()
     worker.reader.join()
@@ -239,7 +253,7 @@ def _stop(worker: _Worker) -> None:
 
 
 def _obituary(code: int, words: str) -> str:
-    if code == -signal.SIGKILL:
+    if code == -9:
         return (
             "its process was killed (signal 9), most likely because memory ran out: "
             "use a smaller batch size, or fewer --jobs."

@@ -18,7 +18,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -76,19 +76,27 @@ class Store:
             self.scratch.mkdir(exist_ok=True)
 
     def _check_contents(self, dataset: str, fingerprint: str) -> None:
-        names = {p.name for p in self.folder.iterdir()} - {".lock", SCRATCH}
+        names = {p.name for p in self.folder.iterdir() if not _temporary(p.name)}
+        names -= {".lock", SCRATCH}
         if not names:
             return
-        if RESULTS not in names:
+        # From the runs too: results.json is written anew even if somebody has damaged it.
+        files = [self.folder / RESULTS, *self.folder.glob("runs/*/spec.json")]
+        found = [_read_json(file) or {} for file in files]
+        kept = {
+            data["fingerprint"]: data.get("dataset")
+            for data in (found[0].get("about") or {}, *found[1:])
+            if isinstance(data, dict) and "fingerprint" in data
+        }
+        if not kept:
             raise InputError(
-                f"{self.folder} holds other files ({', '.join(sorted(names)[:3])}) and no "
-                f"{RESULTS}; choose an empty or new folder with --out."
+                f"{self.folder} holds other files ({', '.join(sorted(names)[:3])}) and no results; "
+                "choose an empty or new folder with --out."
             )
-        about = load_results(self.folder).about
-        if about.get("fingerprint") != fingerprint:
+        for other in kept.keys() - {fingerprint}:
             raise InputError(
-                f"{self.folder} holds the results of other data ({about.get('dataset')!r}, or "
-                f"{dataset!r} as it was before its content changed); choose another --out."
+                f"{self.folder} holds the results of other data ({kept[other]!r}, or {dataset!r} "
+                "as it was before its content changed); choose another --out."
             )
 
     @contextmanager
@@ -110,10 +118,11 @@ class Store:
                     "another --out."
                 ) from None
         try:
-            for leftover in [*self.folder.glob(".*.tmp"), *self.folder.glob("runs/*/.*.tmp")]:
-                leftover.unlink(missing_ok=True)
-            self._clear_scratch()
-            self.scratch.mkdir()
+            with storage_errors(self.folder):
+                for leftover in [*self.folder.glob(".*.tmp"), *self.folder.glob("runs/*/.*.tmp")]:
+                    leftover.unlink(missing_ok=True)
+                self._clear_scratch()
+                self.scratch.mkdir(exist_ok=True)
             yield
         finally:
             self._clear_scratch()
@@ -135,14 +144,24 @@ class Store:
         """Where a run's files are."""
         return self.folder / "runs" / key
 
-    def finished(self, spec: RunSpec) -> RunResult | None:
-        """The result of a run that is done; None if it failed, or is not whole."""
-        file = self.run_folder(spec.key) / "result.json"
+    def read_run(self, spec: RunSpec) -> RunResult | None:
+        """The result of a run, done or failed; None if it is not there, or not whole."""
+        data = _read_json(self.run_folder(spec.key) / "result.json")
         try:
-            result = _run_from_json(json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError):
+            result = None if data is None else _run_from_json(data)
+        except (ValueError, KeyError, TypeError):
             return None
-        return result if result.status == "done" and result.spec == spec else None
+        return result if result is not None and result.key == spec.key else None
+
+    def finished(self, spec: RunSpec) -> RunResult | None:
+        """The result of a run that is done; None otherwise."""
+        result = self.read_run(spec)
+        return result if result is not None and result.status == "done" else None
+
+    def others(self, specs: Iterable[RunSpec]) -> int:
+        """How many runs are kept here besides these."""
+        mine = {spec.key for spec in specs}
+        return sum(file.parent.name not in mine for file in self.folder.glob("runs/*/result.json"))
 
     def save_run(
         self,
@@ -263,6 +282,19 @@ def _run_from_json(data: Mapping[str, Any]) -> RunResult:
     )
 
 
+def _read_json(file: Path) -> dict[str, Any] | None:
+    """What is in a file, or None if it cannot be read as a JSON object."""
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _temporary(name: str) -> bool:
+    return name.startswith(".") and name.endswith(".tmp")
+
+
 def _plain(value: Any) -> Any:
     """JSON types; NaN and infinities become null, which every reader understands."""
     if isinstance(value, Mapping):
@@ -295,8 +327,9 @@ def atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically, in UTF-8."""
-    atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    """Write a text file atomically, in UTF-8; what that lacks (half a surrogate) as an escape."""
+    data = text.encode("utf-8", "backslashreplace")
+    atomically(path, lambda temporary: temporary.write_bytes(data))
 
 
 def write_json(path: Path, data: Any) -> None:

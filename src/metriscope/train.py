@@ -41,7 +41,15 @@ BLOCK = 8192  # rows embedded at once
 
 
 class TrainingError(MetriscopeError):
-    """A run that cannot go on: its loss is no longer a number."""
+    """A run that cannot go on: its loss is no longer a number.
+
+    Attributes:
+        trace: the epochs before.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.trace: Trace = {}
 
 
 class Head(nn.Module):
@@ -77,18 +85,18 @@ class Head(nn.Module):
         """Set ``shift`` and ``scale`` from the training features; see :class:`HeadSpec`."""
         if how == "none":
             return
-        total = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
-        squares = torch.zeros_like(total)
-        for block in x.split(BLOCK):
-            total += block.double().sum(0)
-            squares += block.double().square().sum(0)
-        mean, mean_square = total / len(x), squares / len(x)
+        zero = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
+        mean = zero
+        if how == "standardize":
+            mean = sum((block.double().sum(0) for block in x.split(BLOCK)), zero) / len(x)
+        squares = sum(((block.double() - mean).square().sum(0) for block in x.split(BLOCK)), zero)
         if how == "rms":
-            self.scale.fill_(math.sqrt(float(mean_square.mean())) or 1.0)
+            self.scale.fill_(math.sqrt(float(squares.mean()) / len(x)) or 1.0)
         else:
-            sd = (mean_square - mean**2).clamp_min(0).sqrt()
+            sd = (squares / len(x)).sqrt()
             self.shift.copy_(mean)
-            self.scale.copy_(torch.where(sd > 1e-12, sd, 1.0))
+            # A constant dimension has no scale: what is left of it is the rounding of its mean.
+            self.scale.copy_(torch.where(sd > 1e-6 * mean.abs(), sd, 1.0))
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """Unit vectors."""
@@ -218,7 +226,11 @@ def _fit(
             order.set_state(state)
         else:
             batches = draw(y, spec.batch_size, order)
-            row = _epoch(epoch, head.train(), loss, optimizer, x, y, batches)
+            try:
+                row = _epoch(epoch, head.train(), loss, optimizer, x, y, batches)
+            except TrainingError as error:
+                error.trace = trace
+                raise
         row |= {"lr": spec.optimizer.lr, "seconds": time.perf_counter() - start}
         for name, value in row.items():
             trace.setdefault(name, []).append(value)

@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,16 +72,27 @@ def execute(job: Job, emit: Emit) -> None:
     Emits ``{"epoch", "loss"}`` as it goes and, at the end, one of ``{"end": "done"}``,
     ``{"end": "failed", "error"}``, ``{"end": "storage", "error"}``.
     """
-    store = Store(job.out)
+    store, start = Store(job.out), time.perf_counter()
     try:
         try:
             _run(job, store, emit)
         except StorageError:
             raise
         except Exception as error:
+            from metriscope.train import TrainingError, versions
+
             sentence = explain(error)
             traceback.print_exc()
-            store.save_run(RunResult(job.spec, "failed", error=sentence))
+            store.save_run(
+                RunResult(
+                    job.spec,
+                    "failed",
+                    trace=error.trace if isinstance(error, TrainingError) else {},
+                    seconds=time.perf_counter() - start,
+                    versions=versions(),
+                    error=sentence,
+                )
+            )
             emit({"end": "failed", "error": sentence})
     except StorageError as error:
         emit({"end": "storage", "error": str(error)})
@@ -88,6 +100,7 @@ def execute(job: Job, emit: Emit) -> None:
 
 def _run(job: Job, store: Store, emit: Emit) -> None:
     import torch
+    from threadpoolctl import threadpool_limits
 
     from metriscope.train import train
 
@@ -96,12 +109,13 @@ def _run(job: Job, store: Store, emit: Emit) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(job.threads)
     try:
-        trained = train(
-            job.spec,
-            load_scratch(job.data, job.spec),
-            on_epoch=lambda epoch, loss: emit({"epoch": epoch, "loss": loss}),
-            device=job.device,
-        )
+        with threadpool_limits(job.threads):  # scikit-learn's and NumPy's
+            trained = train(
+                job.spec,
+                load_scratch(job.data, job.spec),
+                on_epoch=lambda epoch, loss: emit({"epoch": epoch, "loss": loss}),
+                device=job.device,
+            )
     finally:
         torch.set_num_threads(before)
     weights = {f"head.{k}": v for k, v in trained.head.state_dict().items()}
@@ -176,8 +190,10 @@ def load_scratch(folder: Path, spec: RunSpec) -> Dataset:
 
 def main() -> None:
     """Serve until standard input closes."""
-    out = sys.stdout
-    sys.stdout = sys.stderr  # whatever a loss prints must not get between the lines
+    # Whatever a loss, a library or a child process prints must not get between the lines: they
+    # find standard error where standard output was.
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
 
     def emit(event: dict[str, Any]) -> None:
         try:

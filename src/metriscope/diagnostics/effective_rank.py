@@ -8,7 +8,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metriscope.diagnostics.base import RESOLUTION, Score, Space, Values, diagnostic
+from metriscope.diagnostics.base import (
+    RESOLUTION,
+    Score,
+    Space,
+    Values,
+    diagnostic,
+    singular_values,
+)
 
 _EPS = 1e-7  # RankMe's
 
@@ -49,7 +56,7 @@ def effective_rank(space: Space) -> Values:
     """
     rows = len(space.z)
     plain = _ranks(space.singular_values, rows)
-    centred = _ranks(torch.linalg.svdvals(space.centred), rows)
+    centred = _ranks(singular_values(space.centred), rows)
     return {
         **{f"rank.{name}": value for name, value in plain.items()},
         **{f"rank.{name}.centred": value for name, value in centred.items()},

@@ -13,6 +13,7 @@ _SCORES = (
     Score("grad_norm.head", lower=0),
     Score("grad_norm.head.sd", lower=0),
     Score("grad_norm.loss", lower=0),
+    Score("grad_norm.loss.sd", lower=0),
 )
 
 
@@ -21,8 +22,8 @@ def training_means(trace: Trace) -> Scores:
     """Means over the epochs of training of active shares and gradient norms.
 
     Formula: (1/E) Σ_{e=1..E} x_e of each column; epoch 0, before any update, is left out, and so
-    are epochs where the column is undefined. ``grad_norm.head.sd`` is the mean over epochs of the
-    SD over steps.
+    are epochs where the column is undefined. ``grad_norm.head.sd`` and ``grad_norm.loss.sd`` are
+    means over epochs of the SD over steps.
 
     Bounds: those of each column. Undefined where the column is missing or has no value.
     Source: the paper, section 4.

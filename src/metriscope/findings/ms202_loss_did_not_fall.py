@@ -32,8 +32,9 @@ def ms202_loss_did_not_fall(run: RunResult, results: Results) -> Verdict:
         f"before training to {losses[-1]:.4g}.",
         value=fallen,
         threshold=THRESHOLD,
-        cause="too small a learning rate or too few steps, a margin that cannot be met, or labels "
-        "that the features do not contain.",
+        cause="too small a learning rate or too few steps, "
+        + ("a margin that cannot be met, " if run.spec.params.get("margin") else "")
+        + "or labels that the features do not contain.",
         next_step="--epochs or --batch-size for more steps, a larger learning rate; then check "
         "that the labels belong to these rows.",
     )

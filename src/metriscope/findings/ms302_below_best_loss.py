@@ -16,6 +16,7 @@ from metriscope.types import Finding, Results, RunResult
 
 STANDARD_ERRORS = 5.0
 STILL_FALLING = 0.05
+LITTLE = 0.02  # of the loss before training: a whole fall below it is no fall, see MS202
 
 
 @finding("ms302_below_best_loss", of="done")
@@ -66,7 +67,7 @@ def _reason(run: RunResult) -> tuple[str, str]:
         return "the space has almost no spread: see MS101.", "what MS101 suggests."
     whole = losses[0] - losses[-1] if losses else 0.0
     tail = losses[-1 - max(len(losses) // 5, 1)] - losses[-1] if len(losses) > 1 else 0.0
-    if whole > 0 and tail > STILL_FALLING * whole:
+    if whole > LITTLE * abs(losses[0]) and whole >= tail > STILL_FALLING * whole:
         share = f"{tail / whole:.0%}"
         return (
             f"it was still learning: {share} of its fall came in the last fifth of the epochs.",

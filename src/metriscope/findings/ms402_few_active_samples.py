@@ -6,6 +6,8 @@ from metriscope.findings.base import NOT_APPLICABLE, Verdict, column, epochs, fi
 from metriscope.types import Finding, Results, RunResult
 
 THRESHOLD = 0.05
+_CAUSE = {"class": "one pair a class (--set npair.pairing=anchor uses every sample)"}
+_ELSE = "batches in which most classes have one row"
 
 
 @finding("ms402_few_active_samples", of="done")
@@ -22,6 +24,7 @@ def ms402_few_active_samples(run: RunResult, results: Results) -> Verdict:
     most = max(column(run, "active.samples"), default=0.0)
     if most > THRESHOLD:
         return None
+    margin = run.spec.params.get("margin")
     return Finding(
         code="MS402",
         severity="warning",
@@ -31,8 +34,8 @@ def ms402_few_active_samples(run: RunResult, results: Results) -> Verdict:
         else "No sample anchors an active term in any epoch.",
         value=most,
         threshold=THRESHOLD,
-        cause="one anchor a class (N-pair), batches in which most classes have one row, or a "
-        "margin that is met from the start.",
-        next_step="a larger --batch-size, a sampler that draws several rows of each class, or a "
-        "larger margin.",
+        cause=_CAUSE.get(run.spec.params.get("pairing", ""), _ELSE)
+        + (", or a margin that is met from the start." if margin else "."),
+        next_step="a larger --batch-size or --set sampler=m_per_class"
+        + (", or a larger margin." if margin else "."),
     )
