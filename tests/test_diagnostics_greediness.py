@@ -163,4 +163,5 @@ def test_training_means_leave_out_epoch_0_and_undefined_epochs() -> None:
         "grad_norm.head": 1.5,
         "grad_norm.head.sd": 0.375,
         "grad_norm.loss": None,
+        "grad_norm.loss.sd": None,
     }
