@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from metriscope.cli import KINDS, cli, main
+from metriscope.losses import LOSSES
 from metriscope.store import load_results
 from tests.helpers import tiny_dataset
 
@@ -77,8 +78,7 @@ def test_compare_writes_what_the_contract_says(source: Path, tmp_path: Path) -> 
         ("scl", 1, "done"),
     ]
     assert {p.name for p in (out / "runs").iterdir()} == {r["key"] for r in results["runs"]}
-    page = (out / "report.html").read_text(encoding="utf-8")
-    assert page.startswith("<!doctype html>")
+    assert (out / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert not (out / ".scratch").exists()
 
 
@@ -176,6 +176,8 @@ def test_one_failed_run_is_exit_status_1_and_the_others_are_there(
         (["--set", "triplet.margn=1"], "did you mean margin?"),
         (["--set", "triplet.margin=wide"], "it must be like 1.0"),
         (["--set", "triplet.margin=-1"], "margin is -1.0"),
+        (["--set", "triplet.margin={[]:1}"], "it must be like 1.0"),
+        (["--set", f"triplet.margin={'(' * 3000}"], "it must be like 1.0"),
         (["--set", "triplet.margin"], "has no '='"),
         (["--set", "arcface.scale=3", "--losses", "scl"], "add it to --losses"),
         (["--set", "hed.dim=3"], "did you mean head?"),
@@ -327,16 +329,72 @@ def test_every_command_and_option_has_help() -> None:
                 assert option.help  # type: ignore[attr-defined]
 
 
-def test_a_reader_that_goes_away_is_no_error(source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", ["report {out} --json", "report {out}", "list losses"])
+def test_a_reader_that_goes_away_is_no_error(source: Path, tmp_path: Path, words: str) -> None:
     out = tmp_path / "o"
     assert metriscope("compare", source, *QUICK, "--out", out).returncode == 0
-    command = f"'{sys.executable}' -m metriscope report '{out}' --json | head -c 10"
+    command = f"'{sys.executable}' -m metriscope {words.format(out=out)} | true; "
+    command += 'echo "${PIPESTATUS[0]}"'
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    assert len(done.stdout) == 10
-    assert done.stderr == ""
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+def test_a_full_stdout_is_said_in_words() -> None:
+    command = f"'{sys.executable}' -m metriscope list losses > /dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "cannot write to standard output: No space left on device" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         main(["--debug", "report", str(tmp_path)])
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ('@register("triplet")\nclass Mine(Triplet):\n    """Mine."""\n', "defined twice"),
+        (
+            '@register("needy")\nclass Mine(Triplet):\n    """Mine."""\n'
+            "    def __init__(self, *, weight):\n        super().__init__()\n",
+            "the loss 'needy' cannot be made: TypeError",
+        ),
+        ("raise SystemExit(3)\n", "cannot import"),
+        ("1 / 0\n", "cannot import"),
+    ],
+)
+def test_losses_of_ones_own_that_cannot_be_used(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], code: str, message: str
+) -> None:
+    file = tmp_path / "random.py"  # called like a module of Python
+    head = "from metriscope.losses import register\nfrom metriscope.losses.triplet import Triplet\n"
+    file.write_text(head + code)
+    arguments = ("--import", file, "--losses", "needy" if "needy" in code else "triplet")
+    try:
+        err = error_of(capsys, "compare", source, "--out", tmp_path / "o", *arguments)
+    finally:
+        LOSSES._objects.pop("needy", None)
+    assert message in err
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_head_that_has_diverged_is_a_failed_run(source: Path, tmp_path: Path) -> None:
+    arguments = ("--losses", "triplet", "--seeds", "1", "--epochs", "1", "--batch-size", "512")
+    done = metriscope(
+        "compare", source, *arguments, "--set", "optimizer.lr=1e30", "--out", tmp_path / "o"
+    )
+    assert done.returncode == 1, done.stderr
+    assert "its weights have diverged" in done.stderr
+
+
+def test_a_damaged_file_is_one_readable_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "f.npz").write_bytes(b"PK\x03\x04 and no more")
+    err = error_of(capsys, "compare", tmp_path / "f.npz")
+    assert "truncated or damaged" in err
+    assert "\\x" not in err

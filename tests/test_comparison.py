@@ -187,3 +187,15 @@ def test_runs_with_other_settings_are_kept_and_mentioned(tmp_path: Path) -> None
     assert any("1 runs with other settings stay" in s for s in said)
     assert (tmp_path / "runs" / first.key / "result.json").exists()
     assert len(metriscope.load_results(tmp_path).runs) == 1
+
+
+def test_time_adds_up_over_sessions_and_not_over_looks(tmp_path: Path) -> None:
+    def seconds(seeds: int) -> float:
+        results = metriscope.compare(
+            tiny_dataset(), losses=["scl"], seeds=seeds, out=tmp_path, **QUICK
+        )
+        return float(results.about["seconds"])
+
+    first = seconds(1)
+    assert seconds(1) == first
+    assert seconds(2) > first

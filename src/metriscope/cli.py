@@ -153,23 +153,19 @@ def list_(kind: str, as_json: bool) -> None:
     registry: Registry[Any] = getattr(importlib.import_module(module), name)
     entries = [registry.describe(name) for name in registry.names()]
     if as_json:
-        click.echo(
-            json.dumps(
-                [
-                    {"name": e.name, "summary": e.summary, "parameters": e.parameters}
-                    for e in entries
-                ],
-                indent=1,
-                ensure_ascii=False,
-            )
-        )
+        described = [
+            {"name": e.name, "summary": e.summary, "parameters": e.parameters} for e in entries
+        ]
+        show(json.dumps(described, indent=1))
         return
     width = max((len(e.name) for e in entries), default=0)
+    lines = []
     for entry in entries:
-        click.echo(f"{entry.name:<{width}}  {entry.summary}")
+        lines.append(f"{entry.name:<{width}}  {entry.summary}")
         if entry.parameters:
             settings = "  ".join(f"{k}={v}" for k, v in entry.parameters.items())
-            click.echo(f"{'':<{width}}    {settings}")
+            lines.append(f"{'':<{width}}    {settings}")
+    show("\n".join(lines))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -189,9 +185,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         say("interrupted. Finished runs are kept; the same command goes on from there.")
         sys.exit(130)
-    except BrokenPipeError:  # `| head`: nobody is reading any more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:
         if "--debug" in arguments:
             traceback.print_exc()
@@ -210,17 +203,38 @@ def say(sentence: str) -> None:
     click.echo(f"metriscope: {plain(sentence)}", err=True)
 
 
+def show(text: str) -> None:
+    """Print text on stdout; that nobody reads it any more (``| head``) is no error.
+
+    Raises:
+        StorageError: stdout is a file on a full disk.
+    """
+    from metriscope.store import StorageError
+
+    try:
+        click.echo(text)
+        sys.stdout.flush()
+    except OSError as error:
+        # Or Python would try to write what is left when it ends, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise StorageError(f"cannot write to standard output: {error.strerror}.") from error
+
+
 def _show(results: Results, folder: Path, as_json: bool) -> None:
     if as_json:
         from metriscope.store import to_json
 
-        click.echo(json.dumps(to_json(results), indent=1))  # ASCII, so that any stdout can take it
+        show(json.dumps(to_json(results), indent=1))  # ASCII, so that any stdout can take it
         return
     from rich.console import Console
 
     from metriscope.report import terminal
 
-    terminal.render(results, Console(highlight=False), folder / "report.html")
+    console = Console(highlight=False)
+    with console.capture() as captured:
+        terminal.render(results, console, folder / "report.html")
+    show(captured.get().rstrip("\n"))
 
 
 def _folder(out: str | None, results: Results) -> Path:

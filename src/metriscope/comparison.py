@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metriscope import data, findings, grid, losses
 from metriscope.data.sources import ZeroVectors
@@ -23,12 +23,16 @@ from metriscope.types import (
     Dataset,
     HeadSpec,
     InputError,
+    MetriscopeError,
     OptimizerSpec,
     Results,
     RunResult,
     RunSpec,
     Scores,
 )
+
+if TYPE_CHECKING:
+    from metriscope.losses.base import Loss
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The paper, section 3.2. Its other margin, "a stable default", is a preset of its own.
@@ -154,6 +158,8 @@ class _Recorder:
     ) -> None:
         self.specs, self.about, self.store, self.observer = specs, about, store, observer
         self.start = start
+        self.earlier = _earlier_seconds(store, {spec.key for spec in specs})
+        self.trained = False
         done = ((spec.key, store.finished(spec)) for spec in specs)
         self.runs = {key: run for key, run in done if run is not None}
 
@@ -169,12 +175,16 @@ class _Recorder:
         """Keep it, write it, pass it on."""
         self.runs[result.key] = result
         if not cached:
+            self.trained = True
             self.save()
         self.observer.finished(result, cached=cached)
 
     def save(self) -> Results:
         """Write and return the results so far."""
-        self.about["seconds"] = time.perf_counter() - self.start
+        # Over all sessions of this comparison; one that finds everything done adds nothing.
+        worked = not self.earlier or self.trained
+        now = time.perf_counter() - self.start if worked else 0.0
+        self.about["seconds"] = self.earlier + now
         runs = tuple(self.runs[s.key] for s in self.specs if s.key in self.runs)
         results = Results(runs, about=dict(self.about))
         results = replace(results, findings=findings.examine(results))
@@ -241,8 +251,21 @@ def _plan(
             for seed in numbers
         ]
 
-    made = [losses.create(n, num_classes=2, dim=head.dim, **params[n]) for n in names]
+    made = [_make(name, head.dim, params[name]) for name in names]
     return specs_for, lambda classes: [line for loss in made for line in loss.advice(classes)]
+
+
+def _make(name: str, dim: int, params: dict[str, Any]) -> Loss:
+    """The loss, before any training, so that what is wrong with it shows now."""
+    try:
+        return losses.create(name, num_classes=2, dim=dim, **params)
+    except MetriscopeError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"the loss {name!r} cannot be made: {type(error).__name__}: {error}. "
+            "Its parameters must be keyword-only, each with a literal default."
+        ) from error
 
 
 def _unknown_setting(key: str, groups: Sequence[str]) -> str:
@@ -261,8 +284,8 @@ def coerce(name: str, value: Any, default: Any) -> Any:
     if isinstance(value, str) and not isinstance(default, str):
         try:
             value = ast.literal_eval(value.title() if value.lower() in ("true", "false") else value)
-        except (ValueError, SyntaxError):
-            raise InputError(f"{name} is {value!r}; it must be like {default!r}.") from None
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            raise InputError(f"{name} is {value!r:.80}; it must be like {default!r}.") from None
     if isinstance(default, tuple):
         value = tuple(value) if isinstance(value, list | tuple) else (value,)
         default_item = default[0] if default else value[0]
@@ -270,7 +293,7 @@ def coerce(name: str, value: Any, default: Any) -> Any:
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if default is not None and type(value) is not type(default):
-        raise InputError(f"{name} is {value!r}; it must be like {default!r}.")
+        raise InputError(f"{name} is {value!r:.80}; it must be like {default!r}.")
     return value
 
 
@@ -344,6 +367,16 @@ def _about(
         "threads": grid.threads_for(jobs),
         "asked": len(specs),
     }
+
+
+def _earlier_seconds(store: Store, keys: set[str]) -> float:
+    """What earlier sessions of the same comparison took; 0 if there were none."""
+    try:
+        found = load_results(store.folder)
+    except InputError:
+        return 0.0
+    same = bool(found.runs) and all(run.key in keys for run in found.runs)
+    return float(found.about.get("seconds") or 0.0) if same else 0.0
 
 
 def _baseline(dataset: Dataset, store: Store) -> Scores:

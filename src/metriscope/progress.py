@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO
@@ -25,7 +26,7 @@ class Display(Observer, Protocol):
 @contextmanager
 def progress(stream: TextIO) -> Iterator[Display]:
     """The display for ``stream``: bars if it is a terminal, lines if not."""
-    if not stream.isatty():
+    if not stream.isatty() or os.environ.get("TERM") == "dumb":
         yield Lines(stream)
         return
     from rich.console import Console

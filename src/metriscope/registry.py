@@ -55,9 +55,11 @@ class Registry(Generic[T]):
 
         def add(component: T) -> T:
             known = self._objects.get(name)
-            if known is not None and _home(known) != _home(component):
+            other = self._module_of(name) if known is None else _home(known)
+            mine = _module(component) if known is None else _home(component)
+            if other is not None and other != mine:
                 raise InputError(
-                    f"the {self.kind} {name!r} is defined twice: in {_home(known)} and in "
+                    f"the {self.kind} {name!r} is defined twice: in {other} and in "
                     f"{_home(component)}. Names are unique: rename one."
                 )
             self._objects[name] = component
@@ -101,6 +103,13 @@ class Registry(Generic[T]):
         """Every component by name, all imported."""
         return {name: self.get(name) for name in self.names()}
 
+    def _module_of(self, name: str) -> str | None:
+        """The module that a name will be loaded from, if it is not yet."""
+        if name in self._files():
+            return f"{self.package}.{name}"
+        point = self._entry_points().get(name)
+        return None if point is None else point.module
+
     def _files(self) -> dict[str, Path]:
         spec = importlib.util.find_spec(self.package)
         folders = (spec.submodule_search_locations if spec else None) or []
@@ -123,8 +132,12 @@ def unknown(kind: str, name: str, names: Iterable[str]) -> str:
     return f"unknown {kind} {name!r}{hint} Available: {', '.join(names) or 'none'}."
 
 
+def _module(component: object) -> str:
+    return str(getattr(component, "__module__", "?"))
+
+
 def _home(component: object) -> str:
-    return f"{getattr(component, '__module__', '?')}.{getattr(component, '__qualname__', '?')}"
+    return f"{_module(component)}.{getattr(component, '__qualname__', '?')}"
 
 
 def _read_entry(name: str, source: str) -> Entry:

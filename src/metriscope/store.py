@@ -76,8 +76,8 @@ class Store:
             self.scratch.mkdir(exist_ok=True)
 
     def _check_contents(self, dataset: str, fingerprint: str) -> None:
-        names = {p.name for p in self.folder.iterdir() if not _temporary(p.name)}
-        names -= {".lock", SCRATCH}
+        # Hidden files are ours (the lock, what a killed process left) or a file manager's.
+        names = {p.name for p in self.folder.iterdir() if not p.name.startswith(".")}
         if not names:
             return
         # From the runs too: results.json is written anew even if somebody has damaged it.
@@ -289,10 +289,6 @@ def _read_json(file: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return data if isinstance(data, dict) else None
-
-
-def _temporary(name: str) -> bool:
-    return name.startswith(".") and name.endswith(".tmp")
 
 
 def _plain(value: Any) -> Any:

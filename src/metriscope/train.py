@@ -155,7 +155,11 @@ def train(
         )
         head, loss = head.to(device), loss.to(device)
         trace = _fit(spec, head, loss, x, y, on_epoch)
-        test, train_ = (_embed(head, part, spec.key) for part in (dataset.test, dataset.train))
+        try:
+            test, train_ = (_embed(head, part, spec.key) for part in (dataset.test, dataset.train))
+        except TrainingError as error:
+            error.trace = trace
+            raise
         scores = measure(Space(test, train_, device)) | measure_trace(trace)
     seconds = time.perf_counter() - start
     result = RunResult(spec, "done", scores, trace, seconds, versions())
@@ -315,6 +319,12 @@ def _summarise(columns: dict[str, np.ndarray]) -> dict[str, float | None]:
 def _embed(head: Head, part: Embeddings, origin: str) -> Embeddings:
     x = torch.from_numpy(part.x).to(head.scale.device)
     z = head.embed(x).cpu().numpy()
+    # Weights that have exploded give NaN, or a norm that overflows and vectors of length 0.
+    if not np.isfinite(z).all() or not z.any():
+        raise TrainingError(
+            "the trained head gives no usable vectors: its weights have diverged. "
+            "Lower the learning rate."
+        )
     return Embeddings(z, part.y, part.class_names, part.split, origin, part.ids)
 
 

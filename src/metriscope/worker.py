@@ -8,6 +8,7 @@ and so that each has its own number of threads. Started by :mod:`metriscope.grid
 from __future__ import annotations
 
 import gc
+import hashlib
 import importlib
 import importlib.util
 import json
@@ -140,24 +141,28 @@ def import_code(name: str) -> None:
     """
     try:
         if not name.endswith(".py"):
+            if str(Path.cwd()) not in sys.path:
+                sys.path.append(str(Path.cwd()))  # last: its files replace no other module
             importlib.import_module(name)
             return
         path = Path(name).resolve()
-        if path.stem in sys.modules:
+        # A name of its own: the file may be called like another module.
+        own = f"{path.stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
+        if own in sys.modules:
             return
-        spec = importlib.util.spec_from_file_location(path.stem, path)
+        spec = importlib.util.spec_from_file_location(own, path)
         if spec is None or spec.loader is None:
             raise InputError(f"cannot import {name}.")
         module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module
+        sys.modules[own] = module
         try:
             spec.loader.exec_module(module)
         except BaseException:
-            del sys.modules[path.stem]
+            del sys.modules[own]
             raise
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"cannot import {name}: {type(error).__name__}: {error}.") from error
 
 

@@ -68,7 +68,7 @@ def reading(path: Path, magic: bytes = b"") -> Iterator[None]:
             raise pickled(str(path)) from error
         reason = (str(error).splitlines() or [""])[0][:120]
         raise InputError(
-            f"{path}: cannot be read as {path.suffix}: truncated or damaged? Write it again.\n"
+            f"{path}: cannot be read as {path.suffix}: truncated or damaged? Write it again. "
             f"({type(error).__name__}: {reason})"
         ) from error
 
@@ -97,6 +97,6 @@ def need(names: Sequence[str], wanted: Sequence[str], what: str, origin: str) ->
 def pickled(what: str) -> InputError:
     """The error for a pickle, which is refused unread."""
     return InputError(
-        f"{what}: holds pickled Python objects, which can run code, so it is never loaded.\n"
+        f"{what}: holds pickled Python objects, which can run code, so it is never loaded. "
         "Save it again as numbers or text: array.astype(np.float32), labels.astype(str)."
     )

@@ -308,7 +308,7 @@ def _checked(table: Table, zero_vectors: ZeroVectors, notes: list[str]) -> Table
     if zero_vectors == "error":
         raise InputError(
             f"{table.origin}: zero vectors (norm below {EPS:g}) in {name_rows(zero)}; they have "
-            "no direction.\nPass --zero-vectors drop or keep (in Python zero_vectors=)."
+            "no direction. Pass --zero-vectors drop or keep (in Python zero_vectors=)."
         )
     what = "left out" if zero_vectors == "drop" else "kept, without a direction"
     notes.append(f"Zero vectors {what}: {len(zero)}, in {table.origin}, {name_rows(zero)}.")
