@@ -12,8 +12,8 @@ import torch
 
 import metriscope
 from metriscope import losses
-from metriscope.comparison import PRESETS, coerce
 from metriscope.grid import Silent
+from metriscope.plan import PRESETS, coerce
 from metriscope.types import InputError
 from tests.helpers import tiny_dataset
 

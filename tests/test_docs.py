@@ -11,9 +11,9 @@ import pytest
 
 from metriscope import losses
 from metriscope.cli import cli
-from metriscope.comparison import PRESETS
 from metriscope.data.datasets import DATASETS
 from metriscope.diagnostics.base import all_scores
+from metriscope.plan import PRESETS
 from metriscope.types import HeadSpec, OptimizerSpec
 
 ROOT = Path(__file__).parent.parent
