@@ -12,6 +12,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib as mpl
+
 from metriscope.report import style, tables
 from metriscope.report.panels._curves import bands, draw
 from metriscope.report.tables import Table, to_markdown
@@ -56,7 +58,7 @@ def picture(results: Results, path: Path) -> None:
     drawn = draw(quantities, [False, False, True])
     assert drawn is not None, "no finished run"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with style.drawing():
+    with style.drawing(), mpl.rc_context({"svg.hashsalt": path.stem}):  # the same file each time
         drawn.savefig(path, transparent=True, metadata={"Date": None})
     # A grey that is readable on light and dark pages: a picture file cannot ask which it is on.
     svg = path.read_text(encoding="utf-8").replace(style.INK, "#808080")
