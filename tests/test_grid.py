@@ -215,3 +215,27 @@ def test_a_failed_run_keeps_what_it_measured(store: Store) -> None:
     assert "torch" in result.versions
     assert store.read_run(spec) == result
     assert store.finished(spec) is None
+
+
+def test_an_idle_worker_that_dies_disturbs_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers: list[grid._Worker] = []
+    start = grid._start
+
+    def spy(*args: object) -> grid._Worker:
+        workers.append(start(*args))  # type: ignore[arg-type]
+        return workers[-1]
+
+    class Killer(Witness):
+        def finished(self, result: RunResult, *, cached: bool) -> None:
+            super().finished(result, cached=cached)
+            for worker in workers:
+                if worker.job is None:
+                    worker.process.kill()
+
+    monkeypatch.setattr(grid, "_start", spy)
+    specs, killer = [tiny_spec(), tiny_spec("scl", epochs=400)], Killer()
+    results = run(specs, tiny_dataset(), store, jobs=2, observer=killer)
+    assert [r.status for r in results] == ["done", "done"]
+    assert killer.ends[0] == (specs[0].key, False)

@@ -175,8 +175,8 @@ def _in_workers(todo: deque[Job], jobs: int, store: Store, observer: Observer) -
                 code = worker.process.wait()
                 words = _last_words(worker)
                 _stop(worker)
-                if job is None:
-                    raise StorageError(f"a worker process could not start: {words}")
+                if job is None:  # it had nothing to do, so nothing is lost
+                    continue
                 event: dict[str, Any] = {"end": "failed", "error": _obituary(code, words)}
                 store.save_run(RunResult(job.spec, "failed", error=event["error"]))
             else:
