@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from metriscope import grid
+from metriscope.disk import StorageError
 from metriscope.grid import Silent, cores, run, threads_for
-from metriscope.store import StorageError, Store
+from metriscope.store import Store
 from metriscope.types import OptimizerSpec, RunResult, RunSpec
 from tests.helpers import tiny_dataset, tiny_spec
 

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from metriscope.store import StorageError, Store, atomically, load_results, to_json, write_json
+from metriscope.disk import StorageError, atomically, write_json
+from metriscope.store import Store, load_results, to_json
 from metriscope.types import Embeddings, Finding, InputError, Results, RunResult, RunSpec
 from tests.helpers import tiny_dataset, tiny_spec
 

@@ -29,6 +29,7 @@ KINDS = {
     "losses": "metriscope.losses:LOSSES",
     "diagnostics": "metriscope.diagnostics:DIAGNOSTICS",
     "datasets": "metriscope.data.datasets:DATASETS",
+    "backbones": "metriscope.data.backbones:BACKBONES",
     "samplers": "metriscope.samplers:SAMPLERS",
     "findings": "metriscope.findings:FINDINGS",
     "panels": "metriscope.report.panels:PANELS",
@@ -131,8 +132,9 @@ def compare(
 @click.option("--json", "as_json", is_flag=True, help="Print results.json instead of tables.")
 def report(folder: Path, as_json: bool) -> None:
     """(Re)make the report of FOLDER, written by `metriscope compare`, and print its tables."""
+    from metriscope.disk import storage_errors
     from metriscope.report import html
-    from metriscope.store import load_results, storage_errors
+    from metriscope.store import load_results
 
     results = load_results(folder)
     with storage_errors(folder):
@@ -209,7 +211,7 @@ def show(text: str) -> None:
     Raises:
         StorageError: stdout is a file on a full disk.
     """
-    from metriscope.store import StorageError
+    from metriscope.disk import StorageError
 
     try:
         click.echo(text)

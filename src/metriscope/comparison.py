@@ -14,9 +14,10 @@ from typing import Any
 
 from metriscope import data, findings, grid, losses
 from metriscope.data.sources import ZeroVectors
+from metriscope.disk import StorageError
 from metriscope.plan import plan
 from metriscope.registry import unknown
-from metriscope.store import StorageError, Store, load_results
+from metriscope.store import Store, load_results
 from metriscope.text import slug
 from metriscope.types import (
     Dataset,

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from metriscope.store import StorageError, Store, storage_errors
+from metriscope.disk import StorageError, storage_errors
+from metriscope.store import Store
 from metriscope.types import Dataset, RunResult, RunSpec
 from metriscope.worker import Job, execute, save_scratch
 

@@ -40,10 +40,11 @@ class Registry(Generic[T]):
     Args:
         kind: what one of them is called in messages, ``loss``.
         package: where their files are, ``metriscope.losses``; also the entry-point group.
+        hyphens: names have ``-`` where their files have ``_``: ``clip-vit-b32``.
     """
 
-    def __init__(self, kind: str, package: str) -> None:
-        self.kind, self.package = kind, package
+    def __init__(self, kind: str, package: str, hyphens: bool = False) -> None:
+        self.kind, self.package, self.hyphens = kind, package, hyphens
         self._objects: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -83,7 +84,7 @@ class Registry(Generic[T]):
         """
         if name not in self._objects:
             if name in self._files():
-                importlib.import_module(f"{self.package}.{name}")
+                importlib.import_module(f"{self.package}.{self._files()[name].stem}")
             elif name in self._entry_points():
                 self.register(name)(self._entry_points()[name].load())
         if name not in self._objects:
@@ -106,7 +107,7 @@ class Registry(Generic[T]):
     def _module_of(self, name: str) -> str | None:
         """The module that a name will be loaded from, if it is not yet."""
         if name in self._files():
-            return f"{self.package}.{name}"
+            return f"{self.package}.{self._files()[name].stem}"
         point = self._entry_points().get(name)
         return None if point is None else point.module
 
@@ -114,7 +115,7 @@ class Registry(Generic[T]):
         spec = importlib.util.find_spec(self.package)
         folders = (spec.submodule_search_locations if spec else None) or []
         return {
-            file.stem: file
+            file.stem.replace("_", "-") if self.hyphens else file.stem: file
             for folder in folders
             for file in Path(folder).glob("*.py")
             if not file.stem.startswith("_") and file.stem != "base"

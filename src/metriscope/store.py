@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -26,11 +24,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from metriscope.disk import atomically, storage_errors, write_json
 from metriscope.types import (
     Embeddings,
     Finding,
     InputError,
-    MetriscopeError,
     Results,
     RunResult,
     RunSpec,
@@ -43,10 +41,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 RESULTS = "results.json"
 SCRATCH = ".scratch"
-
-
-class StorageError(MetriscopeError):
-    """Results cannot be written: no permission, no space, no such place."""
 
 
 class Store:
@@ -305,34 +299,6 @@ def _plain(value: Any) -> Any:
 # ------------------------------------------------------------------------------------------ files
 
 
-def atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Call ``write`` with a temporary path beside ``path``, sync it, and rename it into place."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes files for the owner only
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically, in UTF-8; what that lacks (half a surrogate) as an escape."""
-    data = text.encode("utf-8", "backslashreplace")
-    atomically(path, lambda temporary: temporary.write_bytes(data))
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write strict JSON atomically."""
-    write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-
-
 def write_parquet(path: Path, embeddings: Embeddings) -> None:
     """``id``, ``label`` (text), ``split`` and ``embedding`` (fixed-size list of float32)."""
     import pyarrow as pa
@@ -360,26 +326,3 @@ def _write_trace(path: Path, trace: Trace) -> None:
         for name, values in trace.items()
     }
     pq.write_table(pa.table(columns), path)
-
-
-@contextmanager
-def storage_errors(place: Path) -> Iterator[None]:
-    """Turn a failure of the disk into one sentence that says what to do.
-
-    safetensors reports a full disk as an exception of its own; its text names the cause.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(_storage_message(place, error.strerror or str(error))) from error
-    except Exception as error:
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise StorageError(_storage_message(place, str(error))) from error
-
-
-def _storage_message(place: Path, reason: str) -> str:
-    return (
-        f"cannot write to {place}: {reason}. Free some space or choose another --out; "
-        "finished runs are kept, and the same command goes on from there."
-    )

@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from metriscope.store import StorageError, Store
+from metriscope.disk import StorageError
+from metriscope.store import Store
 from metriscope.types import Dataset, Embeddings, InputError, RunResult, RunSpec
 
 Emit = Callable[[dict[str, Any]], None]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metriscope import __version__
+from metriscope.disk import storage_errors, write_text
 from metriscope.report import style
 from metriscope.report.panels import PANELS
 from metriscope.report.tables import Table
-from metriscope.store import storage_errors, write_text
 from metriscope.text import plain
 from metriscope.types import Results
 

@@ -1,0 +1,71 @@
+"""Files that are whole or not there, and what to say when the disk refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from metriscope.types import MetriscopeError
+
+KEPT = (
+    "Free some space or choose another --out; finished runs are kept, and the same command goes on "
+    "from there."
+)
+
+
+class StorageError(MetriscopeError):
+    """Something cannot be written: no permission, no space, no such place."""
+
+
+def atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Call ``write`` with a temporary path beside ``path``, sync it, and rename it into place."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes files for the owner only
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, in UTF-8; what that lacks (half a surrogate) as an escape."""
+    data = text.encode("utf-8", "backslashreplace")
+    atomically(path, lambda temporary: temporary.write_bytes(data))
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write strict JSON atomically."""
+    write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def storage_errors(place: Path, advice: str = KEPT) -> Iterator[None]:
+    """Turn a failure of the disk into one sentence that says what to do.
+
+    Args:
+        place: the file or folder that is written.
+        advice: what to do, in whole sentences.
+
+    safetensors reports a full disk as an exception of its own; its text names the cause.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"cannot write to {place}: {reason}. {advice}") from error
+    except Exception as error:
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise StorageError(f"cannot write to {place}: {error}. {advice}") from error
