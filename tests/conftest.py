@@ -14,6 +14,7 @@ install_import_hook(
         "metriscope.samplers.uniform",
         "metriscope.samplers.m_per_class",
         "metriscope.diagnostics",
+        "metriscope.network",
         "metriscope.train",
     ],
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",

@@ -175,9 +175,9 @@ def test_permission_denied(npz: Place, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_folders_without_a_source(tmp_path: Path, npz: Place) -> None:
-    refused(tmp_path, str(tmp_path), "neither train.* and test.*", "Parquet")
+    refused(tmp_path, str(tmp_path), "nor train.* and test.*", "Parquet")
     npz("mine.npz")
-    refused(tmp_path, "neither train.* and test.*")
+    refused(tmp_path, "nor train.* and test.*")
     npz("test.npz")
     refused(tmp_path, "no train part", "give both")
     assert len(load_source(tmp_path)) == N
@@ -185,7 +185,7 @@ def test_folders_without_a_source(tmp_path: Path, npz: Place) -> None:
         load_source(tmp_path, "train")
     (tmp_path / "train.npz").mkdir()
     refused(tmp_path, "no train part")
-    refused(tmp_path / "train.npz", "neither train.* and test.*")
+    refused(tmp_path / "train.npz", "nor train.* and test.*")
 
 
 def test_folders_that_are_ambiguous(tmp_path: Path, npz: Place, parquet: Place) -> None:

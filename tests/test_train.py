@@ -12,8 +12,9 @@ import torch
 from metriscope import losses
 from metriscope.diagnostics.base import reading
 from metriscope.losses.base import Loss
+from metriscope.network import Head
 from metriscope.samplers import SAMPLERS
-from metriscope.train import Head, TrainingError, _step, make_optimizer, train
+from metriscope.train import TrainingError, _step, make_optimizer, train
 from metriscope.types import HeadSpec, OptimizerSpec
 from tests.helpers import tiny_dataset, tiny_spec
 

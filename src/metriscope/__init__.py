@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from metriscope import losses as losses
     from metriscope.comparison import compare as compare
     from metriscope.data import load_source as load_source
+    from metriscope.network import load_head as load_head
     from metriscope.store import load_results as load_results
-    from metriscope.train import load_head as load_head
     from metriscope.types import Dataset as Dataset
     from metriscope.types import Embeddings as Embeddings
     from metriscope.types import Finding as Finding
@@ -32,7 +32,7 @@ _WHERE = {
     "diagnostics": None,
     "compare": "metriscope.comparison",
     "load_source": "metriscope.data",
-    "load_head": "metriscope.train",
+    "load_head": "metriscope.network",
     "load_results": "metriscope.store",
     **dict.fromkeys(
         (

@@ -46,11 +46,38 @@ def cli(debug: bool) -> None:
 
     \b
     metriscope compare digits                   seven losses on data that needs no download
+    metriscope compare photos/                  pictures, one sub-folder a class
     metriscope compare features.npz --out runs/mine
+    metriscope embed photos/ --out features.parquet
     metriscope report runs/mine
     metriscope list losses
     """
     del debug  # read from the arguments by main(), which is where errors arrive
+
+
+def on_pictures(command: Any) -> Any:
+    """The options of commands that turn pictures into features."""
+    options = [
+        click.option(
+            "--backbone",
+            metavar="NAME",
+            help="What makes features of pictures: clip-vit-b32, vit-b32, dinov2-small, pixels, "
+            "hf:REPOSITORY or hf:FOLDER, timm:NAME; NAME:FOLDER takes local weights.  "
+            "[default: clip-vit-b32]",
+        ),
+        click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
+        click.option(
+            "--dtype",
+            type=click.Choice(["float32", "bfloat16"]),
+            default="float32",
+            show_default=True,
+            help="Numbers the backbone computes with.",
+        ),
+        click.option("--strict", is_flag=True, help="Stop at a picture that cannot be read."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @cli.command()
@@ -69,7 +96,15 @@ def cli(debug: bool) -> None:
     "sampler=m_per_class, … May be repeated.",
 )
 @click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: one a core]")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@on_pictures
+@click.option("--train-backbone", is_flag=True, help="Train it with the head: --backbone cnn.")
+@click.option(
+    "--split",
+    type=click.Choice(["closed", "disjoint"]),
+    default="closed",
+    show_default=True,
+    help="disjoint: the first half of the classes trains, the second half tests.",
+)
 @click.option("--out", type=click.Path(), help="Output folder.  [default: runs/<source>]")
 @click.option("--labels", type=click.Path(), help="Label file of an .npy source.")
 @click.option(
@@ -92,19 +127,24 @@ def compare(
     losses: str | None,
     seeds: str,
     settings: tuple[str, ...],
+    dtype: str,
+    strict: bool,
     as_json: bool,
     **rest: Any,
 ) -> None:
     """Train and compare losses on SOURCE.
 
-    SOURCE is a dataset's name (digits, synthetic; see `metriscope list datasets`), a file of
-    features with labels (.npz, .npy with --labels, .parquet, .safetensors), or a folder with
-    train.* and test.* files.
+    SOURCE is a dataset's name (digits, cub200, …; see `metriscope list datasets`), a file of
+    features with labels (.npz, .npy with --labels, .parquet, .safetensors), a folder with train.*
+    and test.* files, or pictures: a folder with one sub-folder a class, optionally below train/
+    and test/, or Parquet with an image column. Features of pictures are computed once and kept
+    (METRISCOPE_CACHE).
 
     Interrupted, the same command goes on where it stopped: finished runs are kept.
     """
     say(f"reading {source}")
     from metriscope.comparison import compare as run
+    from metriscope.data import Extraction
     from metriscope.losses import PAPER
     from metriscope.progress import progress
 
@@ -115,6 +155,9 @@ def compare(
             losses=_names(losses) if losses is not None else PAPER,
             seeds=_seeds(seeds),
             settings=dict(_setting(s) for s in settings),
+            images=Extraction(
+                dtype=dtype, strict=strict, progress=observer.pictures, notify=observer.note
+            ),
             observer=observer,
             notify=observer.note,
             command=shlex.join(["metriscope", *sys.argv[1:]]),
@@ -125,6 +168,43 @@ def compare(
     if failed:
         say(f"{len(failed)} of {len(results.runs)} runs failed; the same command tries them again.")
         sys.exit(1)
+
+
+@cli.command()
+@click.argument("source")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help=".parquet, .npz, .npy, .safetensors, or a name without a suffix: a datasets folder.",
+)
+@click.option("--part", default="all", show_default=True, help="train, test or all.")
+@click.option("--labels", type=click.Path(), help="Label file of an .npy source.")
+@on_pictures
+def embed(source: str, out: Path, device: str, dtype: str, strict: bool, **rest: Any) -> None:
+    """Write the features of the pictures in SOURCE to a file, or features in another format.
+
+    SOURCE is what `metriscope compare` takes. Interrupted, the same command goes on where it
+    stopped; features are kept in the cache (METRISCOPE_CACHE) and never computed twice.
+    """
+    say(f"reading {source}")
+    from metriscope.data import Extraction
+    from metriscope.data import embed as run
+    from metriscope.progress import progress
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    with progress(sys.stderr) as observer:
+        images = Extraction(
+            device=device,
+            dtype=dtype,
+            strict=strict,
+            progress=observer.pictures,
+            notify=observer.note,
+        )
+        written = run(source, out, images=images, **rest)
+    show(
+        f"{out}: {len(written):,} rows, {written.dim} features, {len(written.class_names)} classes"
+    )
 
 
 @cli.command()
@@ -146,7 +226,7 @@ def report(folder: Path, as_json: bool) -> None:
 @click.argument("kind")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(kind: str, as_json: bool) -> None:
-    """List what there is of KIND: losses, diagnostics, datasets, samplers, findings, panels."""
+    """List what there is of KIND: losses, datasets, backbones, samplers, diagnostics, …"""
     from metriscope.registry import unknown
 
     if kind not in KINDS:
@@ -185,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         say(f"error: {error.format_message().rstrip('.')}. See `{where} --help`.")
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        say("interrupted. Finished runs are kept; the same command goes on from there.")
+        say("interrupted. What is finished is kept; the same command goes on from there.")
         sys.exit(130)
     except Exception as error:
         if "--debug" in arguments:

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from metriscope import data, findings, grid, losses
-from metriscope.data.sources import ZeroVectors
+from metriscope.data import Extraction
+from metriscope.data.checks import ZeroVectors
+from metriscope.data.loading import Protocol
 from metriscope.disk import StorageError
 from metriscope.plan import plan
 from metriscope.registry import unknown
@@ -43,6 +45,10 @@ def compare(
     out: str | os.PathLike[str] | None = None,
     labels: str | os.PathLike[str] | None = None,
     zero_vectors: ZeroVectors = "error",
+    split: Protocol = "closed",
+    backbone: str | None = None,
+    train_backbone: bool = False,
+    images: Extraction = Extraction(),  # noqa: B008 -- frozen
     imports: Sequence[str] = (),
     observer: grid.Observer | None = None,
     notify: Callable[[str], None] = lambda sentence: None,
@@ -66,6 +72,11 @@ def compare(
         out: the output folder, by default ``runs/<source>``.
         labels: the label file of an ``.npy`` source.
         zero_vectors: ``error``, ``keep`` or ``drop`` rows that are all zero.
+        split: ``closed``: the source's own, or a stratified one. ``disjoint``: the first half of
+            the classes trains, the second tests, as in the zero-shot literature.
+        backbone: what makes features of pictures; ``clip-vit-b32`` by default.
+        train_backbone: train it with the head: ``cnn`` alone.
+        images: how pictures are worked on; its device is ``device``.
         imports: modules or ``.py`` files that register losses of your own.
         observer: told of progress. notify: told, in sentences, what a person should know.
         command: the command line, for the report.
@@ -81,6 +92,7 @@ def compare(
     from metriscope.worker import import_code
 
     start = time.perf_counter()
+    _check_backbone(backbone, train_backbone)
     for name in imports:
         import_code(name)
     device = _device(device)
@@ -88,7 +100,14 @@ def compare(
     if isinstance(source, Dataset):
         dataset = source
     else:
-        dataset = data.load(source, labels=labels, zero_vectors=zero_vectors)
+        dataset = data.load(
+            source,
+            labels=labels,
+            zero_vectors=zero_vectors,
+            protocol=split,
+            backbone=backbone,
+            images=replace(images, device=device),
+        )
     specs = specs_for(dataset)
     for sentence in [*dataset.notes, *advice(dataset.num_classes)]:
         notify(sentence)
@@ -173,6 +192,20 @@ class _Recorder:
         return results
 
 
+def _check_backbone(name: str | None, trained: bool) -> None:
+    kind = (name or "").partition(":")[0]
+    if kind == "cnn" and not trained:
+        raise InputError(
+            "cnn has no weights of its own: it is trained with the head. Add --train-backbone "
+            "(train_backbone=True), or use pixels."
+        )
+    if trained and kind != "cnn":
+        raise InputError(
+            f"--train-backbone trains cnn only, not {name or 'the default backbone'}: add "
+            "--backbone cnn, or leave it out to use frozen features."
+        )
+
+
 def _device(name: str) -> str:
     import torch
 
@@ -235,6 +268,8 @@ def _about(
         "test_rows": len(dataset.test),
         "classes": dataset.num_classes,
         "dim": dataset.train.x.shape[1],
+        "backbone": dataset.backbone,
+        "features": dict(dataset.manifests),
         "singletons": dataset.test.singletons,
         "baseline": _baseline(dataset, store),
         "command": command,

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from metriscope.types import MetriscopeError
 
+ABOUT = "metriscope"  # key of what write_embeddings says about the rows
 KEPT = (
     "Free some space or choose another --out; finished runs are kept, and the same command goes on "
     "from there."
@@ -48,6 +51,45 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, data: Any) -> None:
     """Write strict JSON atomically."""
     write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_embeddings(
+    path: Path,
+    dim: int,
+    blocks: Iterable[tuple[np.ndarray, Sequence[str], str, np.ndarray]],
+    about: Mapping[str, Any],
+) -> None:
+    """Write ``id``, ``label``, ``split`` and ``embedding`` to Parquet, a row group a block.
+
+    Args:
+        path: written in place; see :func:`atomically`.
+        dim: d.
+        blocks: (ids (n,) integers or text, labels (n,) text, split, features (n, d)); ids are all
+            integers or all text.
+        about: plain JSON types, kept in the schema under ``metriscope``: ``class_names`` in the
+            order of their codes, and whatever else.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    writer = None
+    try:
+        for ids, labels, split, x in blocks:
+            flat = pa.array(np.ascontiguousarray(x, np.float32).ravel())
+            table = pa.table(
+                {
+                    "id": pa.array(ids.tolist()),
+                    "label": pa.array(labels, pa.string()),
+                    "split": pa.array([split] * len(x), pa.string()),
+                    "embedding": pa.FixedSizeListArray.from_arrays(flat, dim),
+                }
+            )
+            table = table.replace_schema_metadata({ABOUT: json.dumps(about)})
+            writer = writer or pq.ParquetWriter(path, table.schema)
+            writer.write_table(table)
+    finally:
+        if writer is not None:
+            writer.close()
 
 
 @contextmanager

@@ -86,6 +86,7 @@ def plan(
                 seed=seed,
                 head=head,
                 optimizer=optimizer,
+                backbone=dataset.backbone,
                 **run,
             )
             for name in names

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from metriscope.grid import Observer
@@ -21,6 +23,9 @@ class Display(Observer, Protocol):
 
     def note(self, sentence: str) -> None:
         """Show a sentence."""
+
+    def pictures(self, what: str, done: int, total: int) -> None:
+        """So many pictures of ``total`` are done; the first call has those of earlier runs."""
 
 
 @contextmanager
@@ -50,11 +55,30 @@ def outcome(result: RunResult, cached: bool) -> str:
     return f"{describe(result.spec)}: {when}, Recall@1 {shown}"
 
 
+class _Pace:
+    """Pictures per second and the time left, from what was done since the first call."""
+
+    def __init__(self) -> None:
+        self.what, self.start, self.first = "", 0.0, 0
+
+    def words(self, what: str, done: int, total: int) -> str:
+        """``, 11.4/s, 1:27:30 left``; nothing where nothing was done yet."""
+        now = time.monotonic()
+        if what != self.what or done < self.first:
+            self.what, self.start, self.first = what, now, done
+        if done == self.first or now == self.start:
+            return " from the cache" if done == total else ""
+        rate = (done - self.first) / (now - self.start)
+        left = f", {timedelta(seconds=round((total - done) / rate))} left" if done < total else ""
+        return f", {rate:,.1f}/s{left}"
+
+
 class Lines:
     """A line a finished run, for logs and pipes."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream, self.done, self.total = stream, 0, 0
+        self.pace, self.said = _Pace(), 0.0
 
     def plan(self, runs: int) -> None:
         """Keep the total."""
@@ -63,6 +87,14 @@ class Lines:
     def note(self, sentence: str) -> None:
         """A line."""
         print(f"metriscope: {plain(sentence)}", file=self.stream, flush=True)
+
+    def pictures(self, what: str, done: int, total: int) -> None:
+        """A line every ten seconds, and one at the end."""
+        words = self.pace.words(what, done, total)
+        now = time.monotonic()
+        if done == total or now - self.said >= 10:
+            self.said = now
+            self.note(f"{what}: {done:,} of {total:,} pictures{words}")
 
     def epoch(self, spec: RunSpec, epoch: int, loss: float) -> None:
         """Nothing: a log wants no line an epoch."""
@@ -96,6 +128,7 @@ class Bars:
             transient=True,
         )
         self.all: TaskID | None = None
+        self.pace = _Pace()
         self.tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Bars:
@@ -112,6 +145,17 @@ class Bars:
     def note(self, sentence: str) -> None:
         """Print above the bars."""
         self.console.print(f"metriscope: {plain(sentence)}", markup=False, highlight=False)
+
+    def pictures(self, what: str, done: int, total: int) -> None:
+        """Move the bar of the pictures; it goes away when all are done."""
+        words = self.pace.words(what, done, total)
+        if what not in self.tasks:
+            self.progress.start()
+            self.tasks[what] = self.progress.add_task(what, total=total, loss="")
+        self.progress.update(self.tasks[what], completed=done, loss=words.lstrip(", "))
+        if done == total:
+            self.progress.remove_task(self.tasks.pop(what))
+            self.note(f"{what}: {total:,} pictures{words}")
 
     def epoch(self, spec: RunSpec, epoch: int, loss: float) -> None:
         """Move the run's own bar."""

@@ -22,9 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from metriscope.disk import atomically, storage_errors, write_json
+from metriscope.disk import atomically, storage_errors, write_embeddings, write_json
 from metriscope.types import (
     Embeddings,
     Finding,
@@ -301,20 +299,10 @@ def _plain(value: Any) -> Any:
 
 def write_parquet(path: Path, embeddings: Embeddings) -> None:
     """``id``, ``label`` (text), ``split`` and ``embedding`` (fixed-size list of float32)."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    x = np.ascontiguousarray(embeddings.x, np.float32)
-    flat = pa.array(x.ravel())
-    table = pa.table(
-        {
-            "id": pa.array(embeddings.ids.tolist()),
-            "label": pa.array([embeddings.class_names[c] for c in embeddings.y]),
-            "split": pa.array([embeddings.split] * len(embeddings)),
-            "embedding": pa.FixedSizeListArray.from_arrays(flat, x.shape[1]),
-        }
-    )
-    pq.write_table(table, path)
+    names = embeddings.class_names
+    labels = [names[code] for code in embeddings.y]
+    block = (embeddings.ids, labels, embeddings.split, embeddings.x)
+    write_embeddings(path, embeddings.x.shape[1], [block], {"class_names": names})
 
 
 def _write_trace(path: Path, trace: Trace) -> None:

@@ -2,42 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import math
 import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
 from metriscope import losses
 from metriscope.diagnostics.base import Diagnostic, Space, measure, measure_trace, reading
 from metriscope.losses.base import Loss
-from metriscope.ops import normalize
+from metriscope.network import Head
 from metriscope.samplers import SAMPLERS
 from metriscope.types import (
     Dataset,
     Embeddings,
-    HeadSpec,
-    InputError,
     MetriscopeError,
     RunResult,
     RunSpec,
     Step,
     Trace,
 )
-
-ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "gelu": nn.GELU, "none": nn.Identity}
-BLOCK = 8192  # rows embedded at once
 
 
 class TrainingError(MetriscopeError):
@@ -50,65 +40,6 @@ class TrainingError(MetriscopeError):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.trace: Trace = {}
-
-
-class Head(nn.Module):
-    """The projection head: (n, features) → (n, dim) unit vectors.
-
-    Args:
-        in_features: width of the features.
-        spec: widths, activations, dropout.
-
-    The input scale is part of the state (``shift``, ``scale``), set by :meth:`fit_scale`.
-    """
-
-    shift: Tensor
-    scale: Tensor
-
-    def __init__(self, in_features: int, spec: HeadSpec) -> None:
-        super().__init__()
-        self.register_buffer("shift", torch.zeros(in_features))
-        self.register_buffer("scale", torch.ones(in_features))
-        layers: list[nn.Module] = []
-        width = in_features
-        for hidden in spec.hidden:
-            layers += [
-                nn.Linear(width, hidden),
-                ACTIVATIONS[spec.activation](),
-                nn.Dropout(spec.dropout),
-            ]
-            width = hidden
-        layers += [nn.Linear(width, spec.dim), ACTIVATIONS[spec.final_activation]()]
-        self.layers = nn.Sequential(*layers)
-
-    def fit_scale(self, x: Float[Tensor, "n d"], how: str) -> None:
-        """Set ``shift`` and ``scale`` from the training features; see :class:`HeadSpec`."""
-        if how == "none":
-            return
-        zero = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
-        mean = zero
-        if how == "standardize":
-            mean = sum((block.double().sum(0) for block in x.split(BLOCK)), zero) / len(x)
-        squares = sum(((block.double() - mean).square().sum(0) for block in x.split(BLOCK)), zero)
-        if how == "rms":
-            self.scale.fill_(math.sqrt(float(squares.mean()) / len(x)) or 1.0)
-        else:
-            sd = (squares / len(x)).sqrt()
-            self.shift.copy_(mean)
-            # A constant dimension has no scale: what is left of it is the rounding of its mean.
-            self.scale.copy_(torch.where(sd > 1e-6 * mean.abs(), sd, 1.0))
-
-    def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """Unit vectors."""
-        return normalize(self.layers((x.to(self.scale.dtype) - self.shift) / self.scale))
-
-    @torch.no_grad()
-    def embed(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """:meth:`forward` without dropout or gradients, a block at a time."""
-        training, _ = self.training, self.eval()
-        z = torch.cat([self(block) for block in x.split(BLOCK)])
-        self.train(training)
-        return z
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,12 +78,12 @@ def train(
     with torch.random.fork_rng(devices):
         torch.manual_seed(spec.seed)
         x = torch.from_numpy(dataset.train.x).to(device)
-        y = torch.from_numpy(dataset.train.y)
-        head = Head(x.shape[1], spec.head)
+        # Codes of the classes that are there: one that is not would get a proxy, and only repel.
+        present, codes = np.unique(dataset.train.y, return_inverse=True)
+        y = torch.from_numpy(codes)
+        head = Head(x.shape[1], spec.head, spec.backbone)
         head.fit_scale(x, spec.head.input_scale)
-        loss = losses.create(
-            spec.loss, num_classes=dataset.num_classes, dim=spec.head.dim, **spec.params
-        )
+        loss = losses.create(spec.loss, num_classes=len(present), dim=spec.head.dim, **spec.params)
         head, loss = head.to(device), loss.to(device)
         trace = _fit(spec, head, loss, x, y, on_epoch)
         try:
@@ -164,29 +95,6 @@ def train(
     seconds = time.perf_counter() - start
     result = RunResult(spec, "done", scores, trace, seconds, versions())
     return Trained(result, head, loss, test)
-
-
-def load_head(folder: str | Path) -> Head:
-    """The trained head of a finished run, ready to embed: features (n, d) → unit vectors (n, dim).
-
-    Args:
-        folder: of the run, ``runs/<key>`` under the comparison's.
-
-    Raises:
-        InputError: no such run, or not a whole one.
-    """
-    try:
-        spec = json.loads((Path(folder) / "spec.json").read_text(encoding="utf-8"))
-        weights = load_file(Path(folder) / "head.safetensors")
-    except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(
-            f"no trained head in {folder}: {error}. Give the folder of a finished run, "
-            "runs/<key> under the folder of the comparison."
-        ) from error
-    own = {k.removeprefix("head."): v for k, v in weights.items() if k.startswith("head.")}
-    head = Head(len(own["shift"]), HeadSpec(**spec["head"]))
-    head.load_state_dict(own)
-    return head.eval()
 
 
 def make_optimizer(spec: RunSpec, head: nn.Module, loss: nn.Module) -> torch.optim.Optimizer:
@@ -249,7 +157,7 @@ def _epoch(
     optimizer: torch.optim.Optimizer | None,
     x: Float[Tensor, "n d"],
     y: Int[Tensor, " n"],
-    batches: list[Int[Tensor, " b"]],
+    batches: list[Int[Tensor, " _"]],
 ) -> dict[str, float | None]:
     """One row of the trace. Nothing is read back from the device before the last step."""
     meters = reading("step")

@@ -139,6 +139,8 @@ class Dataset:
         split: how the parts came about: ``given``, or a sentence about the split made here.
         fingerprint: hex digest of both parts' features and labels.
         notes: what a person should know about this data, each one sentence.
+        backbone: what made the features of pictures; ``features`` if they came as they are.
+        manifests: how it made them, by part of the source, in plain JSON types.
     """
 
     name: str
@@ -147,6 +149,8 @@ class Dataset:
     split: str
     fingerprint: str
     notes: tuple[str, ...] = ()
+    backbone: str = "features"
+    manifests: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:

@@ -1,7 +1,9 @@
-"""Sources: labelled vectors from a dataset's name, a file or a folder."""
+"""Sources: labelled vectors, or pictures and what a backbone makes of them."""
 
 from __future__ import annotations
 
-from metriscope.data.sources import load, load_source
+from metriscope.data.export import embed
+from metriscope.data.extraction import Extraction
+from metriscope.data.loading import load, load_source
 
-__all__ = ["load", "load_source"]
+__all__ = ["Extraction", "embed", "load", "load_source"]

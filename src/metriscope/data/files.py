@@ -18,6 +18,7 @@ import numpy as np
 from metriscope.data.parquet import read_parquet
 from metriscope.data.reading import FEATURES, LABELS, Contents, need, pick, pickled, reading
 from metriscope.data.table import INTEGER, Labels, Table, as_text, missing_labels, show_some
+from metriscope.disk import ABOUT
 from metriscope.text import name_rows
 from metriscope.types import InputError
 
@@ -132,7 +133,10 @@ def _safetensors(paths: Sequence[Path]) -> Contents:
             features = need(names, FEATURES, "features", origin)
             labels = pick(names, LABELS, "labels", origin)
             found = None if labels is None else Labels.of(file.get_tensor(labels), origin)
-            written = json.loads((file.metadata() or {}).get("class_names", "null"))
+            about = file.metadata() or {}
+            written = json.loads(about.get("class_names", "null"))
+            if ABOUT in about:
+                written = json.loads(about[ABOUT]).get("class_names")
             plain = file.get_slice(features).get_dtype() != "BF16"
             x = file.get_tensor(features) if plain else None
         if x is None:  # NumPy has no bfloat16
@@ -151,7 +155,16 @@ READERS: dict[str, Callable[[Sequence[Path]], Contents]] = {
 
 
 def _member(file: Any, name: str, origin: str) -> np.ndarray:
-    """One array of an open ``.npz``."""
+    """One array of an open ``.npz``. Refused unread: one that cannot fit, as of a zip bomb."""
+    import psutil
+
+    sizes = {about.filename: about.file_size for about in file.zip.infolist()}
+    size, memory = sizes.get(f"{name}.npy", sizes.get(name, 0)), psutil.virtual_memory().total
+    if size > memory:
+        raise InputError(
+            f"{origin}: the array {name!r} unpacks to {size:,} bytes, more than the {memory:,} of "
+            "this machine's memory. Save less of it, or as .npy or Parquet."
+        )
     try:
         array = file[name]
     except ValueError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from metriscope.data.reading import FEATURES, LABELS, Contents, need, pick, reading
 from metriscope.data.table import Labels, missing_labels
+from metriscope.disk import ABOUT
 from metriscope.text import name_rows
 from metriscope.types import InputError
 
@@ -31,56 +32,94 @@ def read_parquet(paths: Sequence[Path]) -> Contents:
     """
     import pyarrow.parquet as pq
 
-    x: np.ndarray | None = None
-    names: Sequence[str] = ()
-    class_names: tuple[str, ...] | None = None
-    labels: list[Any] = []
-    ids: list[Any] = []
-    split: list[str] = []
-    total = start = 0
+    beside = Beside()
+    total = 0
     for path in paths:
         with reading(path, b"PAR1"), pq.ParquetFile(path) as file:
             total += file.metadata.num_rows
-    for path in paths:
-        origin = str(path)
-        with reading(path, b"PAR1"), pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
-            features = _feature_columns(names, origin)
-            label = pick(names, LABELS, "labels", origin)
-            id_column = pick(names, ("id", "ids"), "ids", origin)
-            wanted = [*features, label, id_column, "split" if "split" in names else None]
-            columns = [name for name in wanted if name is not None]
-            class_names = class_names or _class_names(file.schema_arrow.metadata, label)
-            for batch in file.iter_batches(_ROWS, columns=columns):
-                block = _matrix([batch.column(c) for c in features], features, origin, start)
-                if x is None:
-                    x = np.empty((total, block.shape[1]), block.dtype)
-                if (x.shape[1], x.dtype) != (block.shape[1], block.dtype):
-                    raise InputError(
-                        f"{origin}: vectors of {block.shape[1]} × {block.dtype}, but of "
-                        f"{x.shape[1]} × {x.dtype} before it; all shards and rows must be alike."
-                    )
-                x[start : start + len(block)] = block
-                if label is not None:
-                    labels.append(batch.column(label))
-                if id_column is not None:
-                    ids += batch.column(id_column).to_pylist()
-                if "split" in names:
-                    split += [str(value) for value in batch.column("split").to_pylist()]
-                start += len(block)
-    return Contents(
-        np.empty((0, 0)) if x is None else x,
-        names,
-        _labels(labels, str(paths[0] if len(paths) == 1 else paths[0].parent))
-        if labels or not total
-        else None,
-        class_names,
-        _ids(ids) if ids else None,
-        np.asarray(split, dtype=str) if split else None,
-    )
+
+    def blocks() -> Iterator[tuple[str, np.ndarray]]:
+        start = 0
+        for path in paths:
+            origin = str(path)
+            with reading(path, b"PAR1"), pq.ParquetFile(path) as file:
+                features = feature_columns(file.schema_arrow.names, origin)
+                columns = [*features, *beside.columns(file.schema_arrow, origin)]
+                for batch in file.iter_batches(_ROWS, columns=columns):
+                    beside.add(batch)
+                    yield origin, matrix(batch, features, origin, start)
+                    start += len(batch)
+
+    x = stack(blocks(), total)
+    labels = beside.labels(str(paths[0] if len(paths) == 1 else paths[0].parent), total)
+    return Contents(x, names, labels, beside.class_names, beside.ids(), beside.split())
 
 
-def _feature_columns(names: Sequence[str], origin: str) -> list[str]:
+def stack(blocks: Iterable[tuple[str, np.ndarray]], total: int) -> np.ndarray:
+    """(total, d) from blocks of rows, each with the name of where it is from.
+
+    Raises:
+        InputError: blocks of another width or type.
+    """
+    x, start = np.empty((0, 0)), 0
+    for origin, block in blocks:
+        if not start:
+            x = np.empty((total, block.shape[1]), block.dtype)
+        if (x.shape[1], x.dtype) != (block.shape[1], block.dtype):
+            raise InputError(
+                f"{origin}: vectors of {block.shape[1]} × {block.dtype}, but of "
+                f"{x.shape[1]} × {x.dtype} before it; all shards and rows must be alike."
+            )
+        x[start : start + len(block)] = block
+        start += len(block)
+    return x
+
+
+class Beside:
+    """What stands beside the features or pictures of a table: labels, ids, split, class names."""
+
+    def __init__(self) -> None:
+        self.class_names: tuple[str, ...] | None = None
+        self._label: str | None = None
+        self._id: str | None = None
+        self._labels: list[Any] = []
+        self._ids: list[Any] = []
+        self._split: list[str] = []
+
+    def columns(self, schema: Any, origin: str) -> list[str]:
+        """Those to read of a shard with this Arrow schema; its batches go to :meth:`add`."""
+        names = schema.names
+        self._label = pick(names, LABELS, "labels", origin)
+        self._id = pick(names, ("id", "ids"), "ids", origin)
+        self.class_names = self.class_names or _class_names(schema.metadata, self._label)
+        wanted = [self._label, self._id, "split" if "split" in names else None]
+        return [name for name in wanted if name is not None]
+
+    def add(self, batch: Any) -> None:
+        """The next rows: a record batch that has at least these columns."""
+        if self._label is not None:
+            self._labels.append(batch.column(self._label))
+        if self._id is not None:
+            self._ids += batch.column(self._id).to_pylist()
+        if "split" in batch.schema.names:
+            self._split += [str(value) for value in batch.column("split").to_pylist()]
+
+    def labels(self, origin: str, total: int) -> Labels | None:
+        """Of all rows; None if there are rows but no label column."""
+        return _labels(self._labels, origin) if self._labels or not total else None
+
+    def ids(self) -> np.ndarray | None:
+        """Of all rows, integers or text."""
+        return _ids(self._ids) if self._ids else None
+
+    def split(self) -> np.ndarray | None:
+        """Of all rows, text."""
+        return np.asarray(self._split, dtype=str) if self._split else None
+
+
+def feature_columns(names: Sequence[str], origin: str) -> list[str]:
+    """The embedding column, or ``f0``, ``f1``, …; an InputError if there are neither."""
     if pick(names, FEATURES, "embedding column", origin) is None:
         numbered = sum(re.fullmatch(r"f[0-9]+", name) is not None for name in names)
         columns = [f"f{i}" for i in range(numbered)]
@@ -89,8 +128,18 @@ def _feature_columns(names: Sequence[str], origin: str) -> list[str]:
     return [need(names, FEATURES, "embedding column, nor f0, f1, … without a gap", origin)]
 
 
-def _matrix(columns: list[Any], names: list[str], origin: str, start: int) -> np.ndarray:
-    """(rows, d) from one column of lists, or from d columns of numbers."""
+def matrix(batch: Any, names: list[str], origin: str, start: int) -> np.ndarray:
+    """(rows, d) from one column of lists, or from d columns of numbers, of an Arrow record batch.
+
+    Args:
+        batch: has at least these columns.
+        names: see :func:`feature_columns`.
+        origin: what to call it in messages.
+        start: number of its first row, for messages.
+
+    Raises:
+        InputError: missing values, other types, lists of different lengths.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -102,6 +151,7 @@ def _matrix(columns: list[Any], names: list[str], origin: str, start: int) -> np
                 "remove these rows or compute them again."
             )
 
+    columns = [batch.column(name) for name in names]
     array, name = columns[0], names[0]
     if isinstance(array, pa.ExtensionArray):  # such as fixed-shape tensors
         array = array.storage
@@ -174,9 +224,20 @@ def _ids(values: list[Any]) -> np.ndarray:
 
 
 def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> tuple[str, ...] | None:
-    """The names of a ``ClassLabel`` column in the schema's ``huggingface`` entry, if it has one."""
-    try:
-        info = json.loads((metadata or {})[b"huggingface"])["info"]
-        return tuple(info["features"][label]["names"])
-    except (KeyError, TypeError, ValueError):
-        return None
+    """The names of the classes in the order of their codes, if the schema has them.
+
+    They are where :func:`metriscope.disk.write_embeddings` puts them, or in the ``huggingface``
+    entry of a ``ClassLabel`` column.
+    """
+    for key, path in (
+        (ABOUT, ["class_names"]),
+        ("huggingface", ["info", "features", label, "names"]),
+    ):
+        try:
+            found = json.loads((metadata or {})[key.encode()])
+            for step in path:
+                found = found[step]
+            return tuple(found)
+        except (KeyError, TypeError, ValueError):
+            continue
+    return None

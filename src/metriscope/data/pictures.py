@@ -85,6 +85,7 @@ class Pictures:
         class_names: text; integer labels index it. None: the labels name themselves.
         ids: (n,) integers or text: a file's path below the source's folder, or a row number.
         split: (n,) text that says which part a row belongs to, or None.
+        notes: what a person should know of them, each one sentence.
 
     Raises:
         InputError: no pictures, or other numbers of labels or ids.
@@ -96,6 +97,7 @@ class Pictures:
     class_names: tuple[str, ...] | None = None
     ids: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     split: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.shelf)

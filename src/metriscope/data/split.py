@@ -1,4 +1,4 @@
-"""One class coding for all parts of a source, and a split where none is given."""
+"""One class coding for all parts of a source, and the splits that are made here."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from metriscope.data.pictures import Pictures
 from metriscope.data.table import INTEGER, Table, show
 from metriscope.types import InputError
 
 
-def shared_coding(tables: Sequence[Table]) -> tuple[tuple[str, ...], list[np.ndarray]]:
+def shared_coding(tables: Sequence[Table | Pictures]) -> tuple[tuple[str, ...], list[np.ndarray]]:
     """Class names for all tables, and the (n,) int64 codes of each.
 
     Labels are compared as text, so the integer 3 of one file is the text ``3`` of another. Where
@@ -80,7 +81,40 @@ def describe_split(test_fraction: float, seed: int) -> str:
     return f"stratified {100 - 100 * test_fraction:.4g}/{100 * test_fraction:.4g}, seed {seed}"
 
 
-def _texts(table: Table, class_names: tuple[str, ...] | None) -> list[str]:
+def disjoint(y: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Split by class: the first half of the codes trains, the second half tests.
+
+    The zero-shot protocol of Oh Song et al. (2016), which pools all rows first. CUB-200: classes
+    1-100 train (5,864 pictures), 101-200 test (5,924); Cars196: 1-98 (8,054), 99-196 (8,131).
+
+    Args:
+        y: (n,) class codes.
+        num_classes: C, of the class names; ⌊C/2⌋ of them train.
+
+    Returns:
+        Row numbers of train and of test, each rising; together they are all rows.
+
+    Raises:
+        InputError: a side with rows of fewer than two classes.
+    """
+    in_test = y >= num_classes // 2
+    parts = np.flatnonzero(~in_test), np.flatnonzero(in_test)
+    sides = [len(np.unique(y[rows])) for rows in parts]
+    if min(sides) < 2:
+        raise InputError(
+            f"a class-disjoint split needs at least 2 classes on each side; of {num_classes}, "
+            f"{sides[0]} would train and {sides[1]} test. Leave out --split disjoint."
+        )
+    return parts
+
+
+def describe_disjoint(num_classes: int) -> str:
+    """``class-disjoint, classes 1-100 train, 101-200 test``."""
+    half = num_classes // 2
+    return f"class-disjoint, classes 1-{half} train, {half + 1}-{num_classes} test"
+
+
+def _texts(table: Table | Pictures, class_names: tuple[str, ...] | None) -> list[str]:
     """The class name of each distinct label."""
     if class_names is None:
         return [str(value) for value in table.labels.values]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metriscope import ops
@@ -139,6 +139,11 @@ class Space:
     def train_y(self) -> Int[Tensor, " m"] | None:
         """Class codes of the training data."""
         return None if self.train is None else self._codes(self.train)
+
+    @cached_property
+    def seen(self) -> Bool[Tensor, " n"] | None:
+        """Rows whose class the training data have: no classifier can know another's."""
+        return None if self.train_y is None else torch.isin(self.y, self.train_y)
 
     @cached_property
     def centred(self) -> Float[Tensor, "n d"]:

@@ -26,19 +26,20 @@ def linear_probe(space: Space) -> Values:
     Standardising undoes a collapse to a cone, so a high probe beside a low recall@1 says that the
     information is there but distances do not show it.
 
-    Bounds: [0, 1]. A test class that the training data lack is always wrong; with one training
-    class the probe answers that class. Undefined without training embeddings.
+    Bounds: [0, 1]. Rows of a class that the training data lack are left out: no answer would be
+    right. Undefined if none is left, without training embeddings, and with one training class.
     Source: the usual protocol for frozen embeddings.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    if space.train_z is None or space.train_y is None:
+    train_z, train_y, seen = space.train_z, space.train_y, space.seen
+    if train_z is None or train_y is None or seen is None or not bool(seen.any()):
         return {"probe_accuracy": None}
-    labels, truth = space.train_y.cpu().numpy(), space.y.cpu().numpy()
-    if len(np.unique(labels)) == 1:
-        return {"probe_accuracy": float((truth == labels[0]).mean())}
-    train, test = space.train_z.cpu().numpy(), space.z.cpu().numpy()
+    labels, truth = train_y.cpu().numpy(), space.y[seen].cpu().numpy()
+    if len(np.unique(labels)) < 2:
+        return {"probe_accuracy": None}
+    train, test = train_z.cpu().numpy(), space.z[seen].cpu().numpy()
     centre, sd = train.mean(0), train.std(0)
     scale = np.where(sd > RESOLUTION, sd, np.inf)
     with warnings.catch_warnings():

@@ -102,4 +102,8 @@ def _facts(results: Results, done: int) -> list[str]:
         facts.append(f"{about['train_rows']:,} training and {about['test_rows']:,} test rows")
     if about.get("classes"):
         facts.append(f"{about['classes']:,} classes")
+    if about.get("split"):
+        facts.append(f"split: {about['split']}")
+    if about.get("backbone") not in (None, "features"):
+        facts.append(f"features: {about['backbone']}")
     return facts

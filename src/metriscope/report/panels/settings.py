@@ -44,6 +44,7 @@ class Settings(Panel):
             pairs.append(("Time, all runs", f"{number(about['seconds'], 1)} s"))
         pairs += [("Note", note) for note in about.get("notes") or ()]
         pairs += _shared(results.runs)
+        pairs += _features(about.get("features") or {})
         pairs += [(f"Loss: {loss}", _loss(runs)) for loss, runs in results.by_loss().items()]
         pairs += [(f"Version: {k}", v) for k, v in _versions(results.runs).items()]
         return Table(
@@ -73,6 +74,21 @@ def _shared(runs: Sequence[RunResult]) -> list[tuple[str, str]]:
     ]
 
 
+def _features(manifests: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How pictures became features; several values where the parts of the source differ."""
+    made = list(manifests.values())
+    recipes = [manifest.get("recipe") or {} for manifest in made]
+    rows = [
+        (f"Features: {name}", _values(_words(r[name]) for r in recipes if name in r))
+        for name in dict.fromkeys(name for recipe in recipes for name in recipe)
+    ]
+    if made:
+        broken = {part: m.get("broken", 0) for part, m in manifests.items()}
+        rows.append(("Features: number type", _values(m.get("dtype") for m in made)))
+        rows.append(("Pictures that cannot be read", _words(broken)))
+    return rows
+
+
 def _loss(runs: Sequence[RunResult]) -> str:
     """Parameters, and the mean time of a finished run."""
     params = _values(_words(run.spec.params) for run in runs)
@@ -93,7 +109,9 @@ def _values(values: Iterable[object]) -> str:
     return ", ".join(dict.fromkeys(str(v) for v in values))
 
 
-def _words(params: Mapping[str, Any]) -> str:
+def _words(params: Mapping[str, Any] | str) -> str:
     """``margin 1.0, mining batch_hard``."""
+    if not isinstance(params, Mapping):
+        return str(params)
     texts = {k: v if isinstance(v, str) else json.dumps(v, default=str) for k, v in params.items()}
     return ", ".join(f"{k} {v}" for k, v in texts.items())

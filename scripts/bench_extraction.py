@@ -1,0 +1,238 @@
+"""Whether extraction keeps the model busy and memory flat, in one run.
+
+    python scripts/bench_extraction.py [--quick] [--json FILE]
+
+1. ViT-B/32 with random weights, on JPEG photographs of 500 × 375 pixels made here: pictures a
+   second through `extract` (reading, decoding, model and cache, but not loading the model), and of
+   the bare model on tensors that are ready. They take turns; medians; ratios are of one round.
+2. 60,000 PNG pictures of 28 × 28 pixels through `pixels`, in a process of its own: pictures a
+   second, and by how much the peak of its memory exceeds what it had before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import numpy as np
+import torch
+from PIL import Image
+
+from metriscope.data import model  # noqa: F401  (imported before memory is measured)
+from metriscope.data.backbones import resolve
+from metriscope.data.backbones.base import Backbone
+from metriscope.data.batching import prepared
+from metriscope.data.digests import Digests
+from metriscope.data.extraction import Extraction, extract
+from metriscope.data.pictures import Digest, Files, Pictures, Raw
+from metriscope.data.table import Labels
+
+LEAST_RATIO, MOST_GROWTH = 0.9, 1024  # what is held: of the bare model's rate; MiB
+
+
+def photographs(folder: Path, count: int) -> Pictures:
+    """JPEG files with structure at all scales, so that they decode like photographs."""
+    rng = np.random.default_rng(0)
+    paths = []
+    for i in range(count):
+        layers = [
+            np.asarray(
+                Image.fromarray(rng.integers(0, 256, (n * 3, n * 4, 3), dtype=np.uint8)).resize(
+                    (500, 375)
+                ),
+                np.float32,
+            )
+            for n in (1, 4, 16, 64)
+        ]
+        paths.append(folder / f"{i}.jpg")
+        Image.fromarray(np.mean(layers, axis=0).astype(np.uint8)).save(paths[-1], quality=90)
+    return Pictures(Files(paths), Labels.of(np.arange(count)), "photographs")
+
+
+def random_vit(folder: Path) -> str:
+    """A ViT-B/32 in the layout of the hub; returns the backbone's name."""
+    from transformers import CLIPVisionConfig, CLIPVisionModel
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    torch.manual_seed(0)
+    config = CLIPVisionConfig(
+        hidden_size=768,
+        intermediate_size=3072,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        image_size=224,
+        patch_size=32,
+    )
+    CLIPVisionModel(config).save_pretrained(folder)
+    CLIPImageProcessorPil().save_pretrained(folder)
+    return f"clip-vit-b32:{folder}"
+
+
+def through_extract(pictures: Pictures, backbone: str, folder: Path) -> float:
+    """Pictures a second after the first batch: the model is loaded by then."""
+    moments: list[tuple[float, int]] = []
+    with tempfile.TemporaryDirectory(dir=folder) as cache:
+        how = Extraction(
+            backbone,
+            device="cpu",
+            cache=Path(cache),
+            progress=lambda what, done, total: moments.append((time.perf_counter(), done)),
+        )
+        extract({"all": pictures}, how)
+        end = time.perf_counter()  # the last shard is written
+    start, first = moments[1]
+    return (len(pictures) - first) / (end - start)
+
+
+def bare(forward: Any, x: torch.Tensor, batches: int) -> float:
+    """Pictures a second of the model on a batch that is ready."""
+    start = time.perf_counter()
+    with torch.inference_mode():
+        for _ in range(batches):
+            forward(x)
+    return batches * len(x) / (time.perf_counter() - start)
+
+
+def bench_vit(rounds: int, batches: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "photographs").mkdir()
+        size = 64
+        pictures = photographs(folder / "photographs", size * (batches + 1))
+        text = random_vit(folder / "vit")
+        backbone: Backbone = resolve(text, [pictures], Digests(folder / "digests"))
+        extractor = backbone.load("cpu", "float32")
+        raws = pictures.shelf.read(0, size)
+        x = torch.from_numpy(np.stack([prepared(raw, extractor.prepare) for raw in raws]))
+        bare(extractor.forward, x, 1)
+        ours, theirs = [], []
+        for _ in range(rounds):
+            theirs.append(bare(extractor.forward, x, batches))
+            ours.append(through_extract(pictures, text, folder))
+    ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+    return {
+        "batch_size": size,
+        "pictures_per_round": size * batches,
+        "extract_per_second": statistics.median(ours),
+        "bare_per_second": statistics.median(theirs),
+        "ratio": ratio,
+    }
+
+
+# ------------------------------------------------------------------------------------------- memory
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Many small encoded pictures: some, again and again."""
+
+    encoded: list[bytes]
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def read(self, start: int, stop: int) -> Iterator[Raw]:
+        for row in range(start, stop):
+            yield self.encoded[row % len(self.encoded)]
+
+    def identity(self, digest: Digest) -> str:
+        return f"repeated {self.count}"
+
+
+def small_png(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (28, 28), dtype=np.uint8)
+    stream = BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def bench_pixels(count: int) -> dict[str, Any]:
+    """In this process: call it once."""
+    shelf = Repeated([small_png(seed) for seed in range(997)], count)
+    pictures = Pictures(shelf, Labels.of(np.arange(count) % 10), "small")
+    unit = 1 if sys.platform == "darwin" else 1024
+    with tempfile.TemporaryDirectory() as cache:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        start = time.perf_counter()
+        found = extract({"all": pictures}, Extraction("pixels", device="cpu", cache=Path(cache)))
+        middle = time.perf_counter()
+        rows = sum(len(rows) for rows, _ in found["all"].blocks())
+        end = time.perf_counter()
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert rows == count
+    return {
+        "pictures": count,
+        "dim": found["all"].dim,
+        "extract_per_second": count / (middle - start),
+        "read_per_second": count / (end - middle),
+        "growth_mib": (after - before) * unit / 2**20,
+    }
+
+
+def in_child(count: int) -> dict[str, Any]:
+    """:func:`bench_pixels` where nothing else has raised the peak."""
+    command = [sys.executable, __file__, "--only-pixels", str(count)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def print_table(result: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    vit, pixels = result["vit"], result["pixels"]
+    table = Table(title="extraction: pictures a second, and memory")
+    for head in ("what", "measured", "must be"):
+        table.add_column(head, justify="left" if head == "what" else "right")
+    table.add_row("ViT-B/32, bare model on ready tensors", f"{vit['bare_per_second']:.2f}/s", "")
+    table.add_row("ViT-B/32, JPEG files through extract", f"{vit['extract_per_second']:.2f}/s", "")
+    table.add_row("  ratio", f"{vit['ratio']:.3f}", f"≥ {LEAST_RATIO}")
+    shape = f"{pixels['pictures']:,} PNG of 28 × 28 through pixels"
+    table.add_row(shape, f"{pixels['extract_per_second']:,.0f}/s", "")
+    table.add_row("  read back from the cache", f"{pixels['read_per_second']:,.0f}/s", "")
+    table.add_row("  memory over start", f"{pixels['growth_mib']:.0f} MiB", f"< {MOST_GROWTH} MiB")
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="fewer pictures, one round")
+    parser.add_argument("--json", type=Path, help="also write the numbers here")
+    parser.add_argument("--only-pixels", type=int, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.only_pixels:
+        print(json.dumps(bench_pixels(args.only_pixels)))
+        return 0
+    result: dict[str, Any] = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "vit": bench_vit(1 if args.quick else 3, 2 if args.quick else 4),
+        "pixels": in_child(6_000 if args.quick else 60_000),
+    }
+    print_table(result)
+    print(f"{result['machine']}; torch {torch.__version__}; {torch.get_num_threads()} threads")
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    met = result["vit"]["ratio"] >= LEAST_RATIO and result["pixels"]["growth_mib"] < MOST_GROWTH
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

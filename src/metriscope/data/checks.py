@@ -1,0 +1,100 @@
+"""What is looked at before features are used, and what a person should know of them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from metriscope.data.table import Table, show_some
+from metriscope.text import name_rows
+from metriscope.types import Embeddings, InputError, rows_where_not
+
+ZeroVectors = Literal["error", "keep", "drop"]
+BLOCK = 1 << 12  # rows looked at or hashed at once
+
+
+def by_column(table: Table, notes: list[str]) -> dict[str, Table]:
+    """Parts by the table's ``split`` values, if it has any that say so."""
+    if table.split is None or np.all(table.split == "all"):
+        return {"all": table}
+    rows = {part: np.flatnonzero(table.split == part) for part in ("train", "test")}
+    parts = {part: table.take(chosen) for part, chosen in rows.items() if len(chosen)}
+    others = np.setdiff1d(table.split, list(rows))
+    if not parts:
+        raise InputError(
+            f"{table.origin}: split has the values {show_some(others)}; they must be 'train' and "
+            "'test'. Leave the split out to have one made here."
+        )
+    left = len(table) - sum(map(len, rows.values()))
+    if left:
+        notes.append(f"Rows left out for their split ({show_some(others)}): {left}.")
+    return parts
+
+
+def checked(table: Table, zero_vectors: ZeroVectors, notes: list[str]) -> Table:
+    """Finite rows only, and what was asked for with rows that have no direction."""
+    from metriscope.ops import EPS
+
+    if table.x.dtype.kind == "f":
+        bad = rows_where_not(table.x, np.isfinite, BLOCK)
+        if len(bad):
+            raise InputError(
+                f"{table.origin}: NaN or infinite values in {name_rows(bad)}; "
+                "remove these rows or compute them again."
+            )
+    with np.errstate(over="ignore"):  # an infinite norm is far from 0
+        norms = [
+            np.linalg.norm(np.asarray(table.x[start : start + BLOCK], np.float64), axis=1)
+            for start in range(0, len(table), BLOCK)
+        ]
+    zero = np.flatnonzero(np.concatenate(norms) < EPS)
+    if not len(zero):
+        return table
+    if zero_vectors == "error":
+        raise InputError(
+            f"{table.origin}: zero vectors (norm below {EPS:g}) in {name_rows(zero)}; they have "
+            "no direction. Pass --zero-vectors drop or keep (in Python zero_vectors=)."
+        )
+    what = "left out" if zero_vectors == "drop" else "kept, without a direction"
+    notes.append(f"Zero vectors {what}: {len(zero)}, in {table.origin}, {name_rows(zero)}.")
+    if zero_vectors == "keep":
+        return table
+    if len(zero) == len(table):
+        raise InputError(f"{table.origin}: every row is a zero vector, so nothing is left.")
+    return table.take(np.setdiff1d(np.arange(len(table)), zero))
+
+
+def float_type(x: np.ndarray) -> np.dtype[Any]:
+    """The floating type, in native byte order, that holds ``x`` and that torch knows."""
+    size = x.dtype.itemsize
+    if x.dtype.kind == "f":
+        return np.dtype(np.float32 if size <= 4 else np.float64)
+    small = size <= 2 or (int(x.max()) <= 2**24 and int(x.min()) >= -(2**24))
+    return np.dtype(np.float32 if small else np.float64)
+
+
+def remarks(train: Embeddings, test: Embeddings, how: str, test_fraction: float) -> list[str]:
+    """What a person should know, a sentence each."""
+    notes = []
+    for part in (train, test):
+        if part.singletons:
+            classes = [part.class_names[c] for c in np.flatnonzero(part.counts == 1)]
+            notes.append(
+                f"Classes with a single row in {part.split}, which has no positive there: "
+                f"{part.singletons} ({show_some(classes)})."
+            )
+    unseen = np.flatnonzero((train.counts == 0) & (test.counts > 0))
+    if len(unseen):
+        names = show_some(train.class_names[c] for c in unseen)
+        notes.append(f"Classes of test that are not in train: {len(unseen)} ({names}).")
+    absent = int(((train.counts == 0) & (test.counts == 0)).sum())
+    if absent:
+        notes.append(f"Class names without a row: {absent} of {train.num_classes}.")
+    share = len(test) / (len(train) + len(test))
+    if how != "given" and abs(share - test_fraction) > 0.02:
+        notes.append(
+            f"The test part has {share:.0%} of the rows, not {test_fraction:.0%}: small classes "
+            "give at least two rows to each part where they can."
+        )
+    return notes

@@ -1,0 +1,439 @@
+"""From pictures to features: what comes out, what is computed, what is refused."""
+
+from __future__ import annotations
+
+import json
+import threading
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from metriscope.data import batching, cache, memory, model
+from metriscope.data.backbones import BACKBONES
+from metriscope.data.extraction import Extraction, Features, extract
+from metriscope.data.pictures import Arrays, Files, Pictures
+from metriscope.data.table import Labels
+from metriscope.types import InputError
+from tests.fake_backbone import DIM, Fake, Noise, flip, noise
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
+    fake = Fake()
+    monkeypatch.setitem(BACKBONES._objects, "fake", fake.make)
+    monkeypatch.setattr(cache, "SHARD", 16)
+    monkeypatch.setitem(memory.LARGEST, "cpu", 8)
+    return fake
+
+
+def run(tmp_path: Path, pictures: Pictures, **options: object) -> Features:
+    how = Extraction("fake", device="cpu", cache=tmp_path, **options)  # type: ignore[arg-type]
+    return extract({"train": pictures}, how)["train"]
+
+
+def matrix(features: Features) -> tuple[np.ndarray, np.ndarray]:
+    blocks = list(features.blocks())
+    return np.concatenate([r for r, _ in blocks]), np.concatenate([x for _, x in blocks])
+
+
+def test_features_are_those_by_hand_in_order(fake: Fake, tmp_path: Path) -> None:
+    pictures = noise(50)
+    features = run(tmp_path, pictures)
+    rows, x = matrix(features)
+    assert np.array_equal(rows, np.arange(50))
+    assert x.dtype == np.float32
+    np.testing.assert_allclose(x, fake.by_hand(pictures.shelf.all_pixels()), rtol=1e-5)
+    assert (features.backbone, features.dim, features.broken) == ("fake", DIM, {})
+    assert [len(r) for r, _ in features.blocks()] == [16, 16, 16, 2]  # a shard at a time
+    assert fake.sizes[1:] == [8, 8] * 3 + [2]  # after the probe
+
+
+def test_the_manifest_says_how_they_were_made(fake: Fake, tmp_path: Path) -> None:
+    features = run(tmp_path, noise(5, broken=(3,)))
+    told = dict(features.manifest)
+    assert set(told.pop("versions")) == {"metriscope", "torch", "transformers", "pillow"}
+    assert len(told.pop("key")) == 64
+    assert told == {
+        "data": "noise-5-(3,)",
+        "origin": "noise",
+        "part": "train",
+        "rows": 5,
+        "broken": 1,
+        "backbone": "fake",
+        "recipe": fake.recipe,
+        "tensor": "product",
+        "dtype": "float32",
+        "device": "cpu",
+        "dim": DIM,
+        "shard": 16,
+        "batch_size": 8,
+    }
+    json.dumps(told)
+    assert run(tmp_path, noise(5, broken=(3,))).manifest == features.manifest  # out of the cache
+
+
+def test_a_second_run_loads_no_model(fake: Fake, tmp_path: Path) -> None:
+    first = matrix(run(tmp_path, noise(20)))
+    again = matrix(run(tmp_path, noise(20)))
+    assert fake.loads == 1
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_one_load_serves_all_parts(fake: Fake, tmp_path: Path) -> None:
+    how = Extraction("fake", device="cpu", cache=tmp_path)
+    both = extract({"train": noise(20), "test": noise(9, name="other")}, how)
+    assert fake.loads == 1
+    assert {part: len(matrix(f)[0]) for part, f in both.items()} == {"train": 20, "test": 9}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"weights": "others"}, {"preprocessing": {"size": 9}}],
+)
+def test_another_recipe_is_computed_anew(fake: Fake, tmp_path: Path, change: dict) -> None:
+    run(tmp_path, noise(4))
+    fake.recipe = {**fake.recipe, **change}
+    run(tmp_path, noise(4))
+    assert fake.loads == 2
+
+
+def test_other_data_parts_and_number_types_are_kept_apart(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "check_dtype", lambda dtype, device: None)
+    run(tmp_path, noise(4))
+    run(tmp_path, noise(4, name="other"))
+    run(tmp_path, noise(4), dtype="bfloat16")
+    extract({"test": noise(4)}, Extraction("fake", device="cpu", cache=tmp_path))
+    assert fake.loads == 4
+    assert len(list((tmp_path / "features").iterdir())) == 4
+
+
+def test_broken_pictures_are_left_out_and_told(fake: Fake, tmp_path: Path) -> None:
+    pictures = noise(40, broken=(0, 17, 18, 39))
+    for _ in range(2):  # computed, and out of the cache
+        features = run(tmp_path, pictures)
+        rows, x = matrix(features)
+        assert list(features.broken) == [0, 17, 18, 39]
+        assert all(features.broken.values())
+        kept = np.setdiff1d(np.arange(40), [0, 17, 18, 39])
+        assert np.array_equal(rows, kept)
+        by_hand = fake.by_hand(pictures.shelf.all_pixels()[kept])
+        np.testing.assert_allclose(x, by_hand, rtol=1e-5)
+    assert fake.loads == 1
+    assert sum(fake.sizes) == 1 + len(kept)  # the model sees no broken one
+
+
+def test_a_whole_shard_of_broken_pictures(fake: Fake, tmp_path: Path) -> None:
+    features = run(tmp_path, noise(40, broken=tuple(range(16, 32))))
+    assert len(features.broken) == 16
+    assert np.array_equal(matrix(features)[0], [*range(16), *range(32, 40)])
+
+
+def test_files_that_vanish_are_broken(fake: Fake, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for path in (paths[0], paths[2]):
+        Image.new("RGB", (8, 8), "red").save(path)
+    pictures = Pictures(Files(paths), Labels.of(np.arange(3)), "photos")
+    assert list(run(tmp_path / "cache", pictures).broken) == [1]
+    Image.new("RGB", (8, 8), "blue").save(paths[1])  # it is back: other data
+    assert not run(tmp_path / "cache", pictures).broken
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_strict_names_the_first_broken_picture(fake: Fake, tmp_path: Path, cached: bool) -> None:
+    pictures = noise(60, broken=(21, 22, 55))
+    if cached:
+        run(tmp_path, pictures)
+    with pytest.raises(InputError, match=r"noise: cannot read picture 'c/21\.png': \w+") as error:
+        run(tmp_path, pictures, strict=True)
+    assert "--strict" in str(error.value)
+    assert fake.loads == 1
+
+
+def test_strict_names_the_first_even_if_a_later_one_is_known(fake: Fake, tmp_path: Path) -> None:
+    pictures = noise(60, broken=(21, 55))
+    known = run(tmp_path, pictures)
+    known.shards[1].unlink()  # rows 16 to 31
+    with pytest.raises(InputError, match=r"'c/21\.png'"):
+        run(tmp_path, pictures, strict=True)
+
+
+def test_strict_does_not_mind_whole_pictures(fake: Fake, tmp_path: Path) -> None:
+    assert run(tmp_path, noise(20), strict=True).broken == {}
+
+
+def test_nothing_but_broken_pictures(fake: Fake, tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"none of its 3 pictures .* 'c/0\.png': "):
+            run(tmp_path, noise(3, broken=(0, 1, 2)))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_features_that_are_not_finite(fake: Fake, tmp_path: Path, value: float) -> None:
+    def spoil(y: torch.Tensor) -> torch.Tensor:
+        y = y.clone()
+        if len(y) > 3:
+            y[3, 2] = value
+        return y
+
+    fake.after = spoil
+    with pytest.raises(InputError, match=r"fake: NaN or infinite .* 'c/4\.png' of noise"):
+        run(tmp_path, noise(20, broken=(1,)))
+    fake.after = lambda y: y
+    assert len(matrix(run(tmp_path, noise(20, broken=(1,))))[0]) == 19  # nothing bad was kept
+
+
+def test_a_backbone_that_breaks_its_word(fake: Fake, tmp_path: Path) -> None:
+    fake.after = lambda y: y[:, :-1]
+    with pytest.raises(InputError, match=r"fake: .*shape \(1, 4\).*\(1, 5\) is due"):
+        run(tmp_path, noise(4))
+
+
+def test_progress_begins_with_what_the_cache_holds(fake: Fake, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    first = run(tmp_path, noise(40), progress=lambda *now: told.append(now))
+    done = [0, 8, 16, 24, 32, 40]
+    assert told == [("train: fake", n, 40) for n in done]
+    told.clear()
+    run(tmp_path, noise(40), progress=lambda *now: told.append(now))
+    assert told == [("train: fake", 40, 40)]
+    told.clear()
+    first.shards[1].unlink()
+    run(tmp_path, noise(40), progress=lambda *now: told.append(now))
+    assert told == [("train: fake", n, 40) for n in (24, 32, 40)]
+
+
+def test_results_do_not_depend_on_the_number_of_threads(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for threads in (1, 3, 16):
+        monkeypatch.setattr("os.cpu_count", lambda threads=threads: threads)
+        features = run(tmp_path / str(threads), noise(50, broken=(7, 33)))
+        found.append([path.name for path in features.shards])  # the names are digests
+    assert found[0] == found[1] == found[2]
+
+
+def test_pictures_are_decoded_ahead_but_not_too_far(fake: Fake, tmp_path: Path) -> None:
+    decoded = 0
+    most = []
+    prepare = fake.prepare
+
+    def counting(image: Image.Image) -> np.ndarray:
+        nonlocal decoded
+        decoded += 1
+        return prepare(image)
+
+    fake.prepare = counting  # type: ignore[method-assign]
+    passed = 0
+
+    def before(x: torch.Tensor) -> None:
+        nonlocal passed
+        if threading.active_count() > 1:
+            threading.Event().wait(0.02)
+        most.append(decoded - passed)
+        passed += len(x)
+
+    fake.before = before
+    run(tmp_path, noise(400))
+    assert max(most) > 16  # more than the batch at work: decoding goes on meanwhile
+    assert max(most) <= memory.COPIES * 8 + batching.MOST_THREADS * 8
+    assert decoded == 401  # with the blank one that finds the batch size
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("model"), torch.OutOfMemoryError])
+def test_no_thread_is_left_after_an_interruption(
+    fake: Fake, tmp_path: Path, error: type[BaseException]
+) -> None:
+    def stop(x: torch.Tensor) -> None:
+        if len(fake.sizes) == 4:
+            raise error
+
+    fake.before = stop
+    if error is torch.OutOfMemoryError:
+        fake.before = lambda x: stop(x) if len(fake.sizes) < 4 else _raise(error)
+    with pytest.raises((KeyboardInterrupt, OSError, InputError)):
+        run(tmp_path, noise(400))
+    names = [t.name for t in threading.enumerate() if t.name.startswith("metriscope")]
+    assert names == []
+    fake.before = lambda x: None
+    assert len(matrix(run(tmp_path, noise(400)))[0]) == 400
+
+
+def _raise(error: type[BaseException]) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        MemoryError(),
+    ],
+)
+def test_batches_are_halved_where_memory_runs_out(
+    fake: Fake, tmp_path: Path, error: Exception
+) -> None:
+    def full(x: torch.Tensor) -> None:
+        if len(x) > 2:
+            raise error
+
+    told: list[str] = []
+    pictures = noise(40, broken=(5,))
+    fake.before = full
+    features = run(tmp_path, pictures, notify=told.append)
+    assert set(fake.sizes) <= {1, 2}
+    assert features.manifest["batch_size"] == 2
+    assert told == ["train: fake: memory ran out with 8 pictures at once; going on with 2."]
+    rows, x = matrix(features)
+    np.testing.assert_allclose(x, fake.by_hand(pictures.shelf.all_pixels()[rows]), rtol=1e-5)
+    stored = json.loads((features.shards[0].parent / "manifest.json").read_text())
+    assert stored["batch_size"] == 2
+
+
+def test_no_memory_for_a_single_picture(fake: Fake, tmp_path: Path) -> None:
+    fake.before = lambda x: _raise(MemoryError)
+    with pytest.raises(InputError, match=r"fake: the cpu has too little free memory"):
+        run(tmp_path, noise(10))
+
+
+def test_other_errors_of_the_model_are_not_taken_for_memory(fake: Fake, tmp_path: Path) -> None:
+    def fail(x: torch.Tensor) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    fake.before = fail
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        run(tmp_path, noise(10))
+
+
+def test_the_batch_fits_into_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = torch.nn.Sequential(*[torch.nn.Linear(1000, 1000) for _ in range(5)])
+    picture = torch.zeros(1, 1000)  # 4 kB, and two layers' outputs alive at once
+    with torch.inference_mode():
+        for free, expected in ((1 << 40, 64), (2 * 35_000 * 16, 16), (2 * 35_000, 1), (0, 1)):
+            monkeypatch.setattr(memory, "free_memory", lambda device, free=free: free)
+            assert memory.batch_size(layers, picture, "cpu") == expected, free
+        monkeypatch.setattr(memory, "free_memory", lambda device: 1 << 40)
+        assert memory.batch_size(layers, picture, "cpu", most=20) == 16
+
+
+@pytest.mark.parametrize(
+    ("lines", "files", "room"),
+    [
+        ("0::/a/b\n", {"a/memory.max": "1000", "a/memory.current": "300"}, [700]),
+        ("0::/a\n", {"a/memory.max": "max", "a/memory.current": "300"}, []),
+        (
+            "4:memory:/x\n1:cpu:/\n",
+            {"memory/memory.limit_in_bytes": "500", "memory/memory.usage_in_bytes": "600"},
+            [0],
+        ),
+        ("4:memory:/x\n", {"memory/memory.limit_in_bytes": str(2**63 - 4096)}, []),
+        ("", {}, []),
+    ],
+)
+def test_limits_of_control_groups(
+    tmp_path: Path, lines: str, files: dict[str, str], room: list[int]
+) -> None:
+    (tmp_path / "self").write_text(lines)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    assert memory._group_room(tmp_path, tmp_path / "self") == room
+    assert memory._group_room(tmp_path, tmp_path / "absent") == []
+    assert 0 < memory.free_memory("cpu") < 1 << 50
+
+
+@pytest.mark.parametrize("options", [{"device": "gpu"}, {"dtype": "float16"}])
+def test_unknown_devices_and_number_types(options: dict[str, str]) -> None:
+    with pytest.raises(InputError, match=r"it must be one of"):
+        Extraction(**options)  # type: ignore[arg-type]
+
+
+def test_cuda_where_there_is_none(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match=r"device cuda: torch .* Use --device cpu"):
+        extract({"train": noise(3)}, Extraction("fake", device="cuda", cache=tmp_path))
+    assert model.choose_device("auto") == "cpu"
+    run(tmp_path, noise(3))
+    cached = extract({"train": noise(3)}, Extraction("fake", device="cuda", cache=tmp_path))
+    assert len(matrix(cached["train"])[0]) == 3  # what is there needs no device
+
+
+def test_bfloat16_only_where_the_hardware_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for avx, amx in ((True, False), (False, True), (False, False)):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda avx=avx: avx)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda amx=amx: amx)
+        model.check_dtype("float32", "cpu")
+        if avx or amx:
+            model.check_dtype("bfloat16", "cpu")
+        else:
+            with pytest.raises(InputError, match=r"dtype bfloat16: this processor .* float32\."):
+                model.check_dtype("bfloat16", "cpu")
+
+
+def test_a_shelf_that_ends_early(fake: Fake, tmp_path: Path) -> None:
+    pictures = noise(40)
+    pixels = pictures.shelf.all_pixels()
+
+    class Short(Arrays):
+        def __len__(self) -> int:
+            return 40
+
+    short = Pictures(Short(pixels[:30], []), pictures.labels, "short")
+    with pytest.raises(InputError, match=r"short: 40 pictures, but reading ended after 30"):
+        run(tmp_path, short)
+
+
+def test_adjacent_shards_are_read_in_one_go(fake: Fake, tmp_path: Path) -> None:
+    spans = []
+
+    class Told(Noise):
+        def read(self, start: int, stop: int):
+            spans.append((start, stop))
+            return super().read(start, stop)
+
+    pictures = Pictures(Told(70), Labels.of(np.arange(70)), "noise")
+    features = run(tmp_path, pictures)
+    assert spans == [(0, 70)]  # a Parquet shelf would skip to each start
+    for number in (0, 1, 3):
+        features.shards[number].unlink()
+    run(tmp_path, pictures)
+    assert spans[1:] == [(0, 32), (48, 64)]
+
+
+def test_memory_does_not_grow_with_the_number_of_pictures(fake: Fake, tmp_path: Path) -> None:
+    fake.size, fake.dim = 16, 1024  # 3 kB a picture, 4 kB a row of features
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        rows = 0
+        for block, _ in run(tmp_path, noise(count)).blocks():
+            rows += len(block)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert rows == count
+        return most
+
+    peak(64)  # what is loaded once
+    small, large = peak(320), peak(1600)
+    assert large < small + 1_000_000  # all features: 6.5 MB; all pictures: 4.9 MB
+
+
+def test_features_are_refused_when_the_cache_changes_under_them(fake: Fake, tmp_path: Path) -> None:
+    features = run(tmp_path, noise(40))
+    flip(features.shards[2])
+    blocks = features.blocks()
+    assert len(next(blocks)[0]) == len(next(blocks)[0]) == 16
+    with pytest.raises(InputError, match="damaged since it was written; run the same command"):
+        next(blocks)
+    features.shards[0].unlink()
+    with pytest.raises(InputError, match="cannot be read any more"):
+        next(features.blocks())
