@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import huggingface_hub
 import pytest
@@ -19,6 +22,7 @@ from huggingface_hub import constants
 from metriscope.data.backbones import resolve
 from metriscope.data.backbones._checkpoint import wanted
 from metriscope.data.pins import pinned
+from metriscope.disk import StorageError
 from metriscope.types import InputError
 from tests import tiny_models
 from tests.tiny_models import digest
@@ -204,6 +208,21 @@ def test_a_repository_without_weights(hub: type[Hub]) -> None:
     for name in ("model.safetensors", "pytorch_model.bin"):
         (hub.folder / name).unlink()
     assert "has no model.safetensors or pytorch_model.bin" in error_of("clip-vit-b32")
+
+
+def test_no_room_for_a_download(
+    hub: type[Hub], offline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = huggingface_hub.snapshot_download
+
+    def full(*args: Any, local_files_only: bool = False, **kwargs: Any) -> str:
+        if local_files_only:
+            return real(*args, local_files_only=True, **kwargs)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", full)
+    with pytest.raises(StorageError, match=f"{offline}: No space left on device. Free some"):
+        resolve("clip-vit-b32", [], digest)
 
 
 @pytest.mark.parametrize(

@@ -16,18 +16,13 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from transformers.image_processing_backends import PilBackend
 
-from metriscope.data.backbones import resolve
 from metriscope.data.backbones._checkpoint import in_folder
 from metriscope.data.backbones._preprocess import load_processor
-from metriscope.data.backbones.base import Backbone
-from metriscope.types import InputError
 from tests import tiny_models
-from tests.fake_timm import CONFIGS, create_model, install
-from tests.tiny_models import KINDS, by_hand, digest, some_pictures
+from tests.tiny_models import KINDS, by_hand, digest, error_of, features, of, some_pictures
 
 POOLED = "pooler_output"
 CLS = "last_hidden_state[:, 0]"
@@ -50,32 +45,6 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def own(saved: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
     """A copy of it to break."""
     return lambda kind: Path(shutil.copytree(saved(kind), tmp_path / "model"))
-
-
-def of(text: str) -> Backbone:
-    return resolve(text, [], digest)
-
-
-def features(backbone: Backbone, dtype: str = "float32") -> torch.Tensor:
-    extractor = backbone.load("cpu", dtype)
-    return extractor.forward(
-        torch.from_numpy(np.stack([extractor.prepare(picture) for picture in some_pictures()]))
-    )
-
-
-def edit(file: Path, **changes: Any) -> None:
-    content = json.loads(file.read_text())
-    file.write_text(json.dumps({**content, **changes}))
-
-
-def error_of(text: str) -> str:
-    """What resolving and loading says, as one person sees it."""
-    with pytest.raises(InputError) as caught:
-        of(text).load("cpu", "float32")
-    message = str(caught.value)
-    assert message.count("\n") <= 1
-    assert len(message) < 600
-    return message
 
 
 # ------------------------------------------------------------------ equal to the library, by hand
@@ -152,13 +121,15 @@ def test_prepared_pictures_are_bytes_where_scaling_comes_last(
     assert extractor.prepare(some_pictures()[0]).dtype == np.uint8
 
 
+@pytest.mark.parametrize("top", [True, False])
 def test_a_processor_that_cannot_be_split_is_used_whole(
-    own: Callable[[str], Path],
+    top: bool, own: Callable[[str], Path]
 ) -> None:
     folder = own("vit")
     kind = transformers.EfficientNetImageProcessorPil
-    settings = {"size": {"height": 32, "width": 32}, "do_center_crop": False}
-    kind(**settings, rescale_offset=True, rescale_factor=1 / 127.5).save_pretrained(folder)
+    settings = {"do_center_crop": False, "rescale_offset": True, "include_top": top}
+    size = {"height": 32, "width": 32}
+    kind(size=size, rescale_factor=1 / 127.5, **settings).save_pretrained(folder)
     extractor = of(f"hf:{folder}").load("cpu", "float32")
     for picture in some_pictures():
         expected = kind.from_pretrained(folder)(picture, return_tensors="np")["pixel_values"][0]
@@ -312,23 +283,29 @@ def test_named_ones_and_pixels_resolve_without_importing_transformers(
 # ------------------------------------------------------------------------------- while it computes
 
 
-def test_loading_prints_nothing_and_restores_what_it_changed(
+def test_loading_says_nothing_and_restores_what_it_changed(
     saved: Callable[[str], Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
     from transformers.utils import logging as library
 
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
     before = library.get_verbosity(), library.is_progress_bar_enabled()
-    library.set_verbosity(logging.INFO)
+    library.add_handler(handler)
+    library.set_verbosity(logging.WARNING)
     library.enable_progress_bar()
     try:
-        features(of(f"clip-vit-b32:{saved('whole clip')}"))
-        features(of(f"hf:{saved('vit without pooler')}"))
-        assert (library.get_verbosity(), library.is_progress_bar_enabled()) == (logging.INFO, True)
+        for text in (f"clip-vit-b32:{saved('whole clip')}", f"hf:{saved('vit without pooler')}"):
+            of(text).load("cpu", "float32")
+        after = library.get_verbosity(), library.is_progress_bar_enabled()
     finally:
         library.set_verbosity(before[0])
         if not before[1]:
             library.disable_progress_bar()
-    assert "UNEXPECTED" not in capfd.readouterr().err
+        library.remove_handler(handler)
+    assert after == (logging.WARNING, True)
+    assert said == []
     assert "Loading weights" not in capfd.readouterr().err
 
 
@@ -364,175 +341,3 @@ def test_the_model_runs_in_the_number_type_asked_for(
     assert rough.dtype == torch.float32
     assert torch.equal(rough, rough.bfloat16().float())
     assert not torch.equal(exact, rough)
-
-
-# --------------------------------------------------------------------------------------- what fails
-
-
-def test_a_folder_that_lacks_something(own: Callable[[str], Path], tmp_path: Path) -> None:
-    assert "no such folder" in error_of(f"clip-vit-b32:{tmp_path / 'nowhere'}")
-    assert "no such folder" in error_of(f"hf:{tmp_path / 'nowhere'}")
-    folder = own("clip")
-    assert "a folder is needed" in error_of(f"clip-vit-b32:{folder / 'config.json'}")
-    for file, kept in (
-        ("preprocessor_config.json", "has no preprocessor_config.json"),
-        ("model.safetensors", "has no model.safetensors or pytorch_model.bin"),
-        ("config.json", "has no config.json (it holds nothing)"),
-    ):
-        (folder / file).unlink()
-        assert kept in error_of(f"clip-vit-b32:{folder}")
-        assert kept in error_of(f"hf:{folder}")
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "said"),
-    [
-        ("model.safetensors", b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
-        ("model.safetensors", b"", "empty"),
-        ("model.safetensors", b"\xff" * 200, "damaged"),
-        ("config.json", b'{"model_type": "clip"', "truncated or damaged"),
-        ("config.json", b"[1, 2]", "no JSON object"),
-        ("preprocessor_config.json", b"\xff\xfe", "UTF-8"),
-    ],
-)
-@pytest.mark.parametrize("name", ["clip-vit-b32", "hf"])
-def test_damaged_files(
-    name: str, file: str, content: bytes, said: str, own: Callable[[str], Path]
-) -> None:
-    folder = own("clip")
-    (folder / file).write_bytes(content)
-    assert said in error_of(f"{name}:{folder}")
-
-
-@pytest.mark.parametrize("name", ["clip-vit-b32", "hf"])
-def test_a_truncated_safetensors(name: str, own: Callable[[str], Path]) -> None:
-    file = own("clip") / "model.safetensors"
-    file.write_bytes(file.read_bytes()[:-1000])
-    assert "damaged" in error_of(f"{name}:{file.parent}")
-
-
-@pytest.mark.parametrize("name", ["clip-vit-b32", "hf"])
-def test_weights_that_do_not_fit(name: str, own: Callable[[str], Path]) -> None:
-    folder = own("clip")
-    file = folder / "model.safetensors"
-    tensors = load_file(file)
-    gone = next(key for key in tensors if "layers.1" in key)
-    save_file({k: v for k, v in tensors.items() if k != gone}, file, {"format": "pt"})
-    message = error_of(f"{name}:{folder}")
-    assert "do not fit CLIPVisionModel: 1 of its tensors" in message
-    wide = {k: torch.cat([v, v]) if k == gone else v for k, v in tensors.items()}
-    save_file(wide, file, {"format": "pt"})
-    assert "cannot be loaded into CLIPVisionModel" in error_of(f"{name}:{folder}")
-
-
-def test_a_model_of_another_type(own: Callable[[str], Path]) -> None:
-    message = error_of(f"clip-vit-b32:{own('vit')}")
-    assert "a model of type 'vit', not clip" in message
-    assert "--backbone hf:FOLDER" in message
-
-
-def test_a_text_model(own: Callable[[str], Path]) -> None:
-    folder = own("clip")
-    small = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1}
-    transformers.BertConfig(**small, intermediate_size=8).save_pretrained(folder)
-    assert "BertModel takes input_ids, not pictures" in error_of(f"hf:{folder}")
-
-
-def test_code_that_comes_with_a_model_is_never_run(own: Callable[[str], Path]) -> None:
-    folder = own("clip")
-    (folder / "mine.py").write_text("raise SystemExit('ran')")
-    code = {"AutoConfig": "mine.Config", "AutoModel": "mine.Model"}
-    edit(folder / "config.json", model_type="mine", auto_map=code)
-    message = error_of(f"hf:{folder}")
-    assert "code that comes with a model is never run" in message
-    edit(folder / "config.json", model_type="clip_vision_model")
-    edit(folder / "preprocessor_config.json", auto_map={"AutoImageProcessor": "mine.Processor"})
-    assert of(f"hf:{folder}").load("cpu", "float32").dim == 32
-
-
-def test_a_processor_without_a_pil_version(own: Callable[[str], Path]) -> None:
-    folder = own("clip")
-    edit(folder / "preprocessor_config.json", image_processor_type="SomeImageProcessor")
-    assert "no SomeImageProcessorPil" in error_of(f"clip-vit-b32:{folder}")
-
-
-def test_pictures_of_different_shapes(own: Callable[[str], Path]) -> None:
-    folder = own("clip")
-    edit(folder / "preprocessor_config.json", do_center_crop=False)
-    message = error_of(f"clip-vit-b32:{folder}")
-    assert "one shape" in message
-    assert "crop_size" in message
-
-
-def test_a_size_that_the_model_does_not_take(own: Callable[[str], Path]) -> None:
-    folder = own("vit")
-    edit(folder / "preprocessor_config.json", size={"height": 40, "width": 40})
-    assert "(3, 40, 40)" in error_of(f"vit-b32:{folder}")
-    assert "no features of one picture" in error_of(f"hf:{folder}")
-
-
-def test_features_that_are_not_numbers(own: Callable[[str], Path]) -> None:
-    folder = own("vit")
-    tensors = load_file(folder / "model.safetensors")
-    tensors["layernorm.weight"][:] = float("nan")
-    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-    assert "no finite features" in error_of(f"vit-b32:{folder}")
-
-
-def test_a_model_that_hides_patches_at_random(saved: Callable[[str], Path]) -> None:
-    assert "other features each time" in error_of(f"hf:{saved('mae')}")
-
-
-@pytest.mark.parametrize("text", ["hf:", "hf:a b", "hf:a/b/c", "hf:../nowhere", "hf:a/b@"])
-def test_no_repository_s_name(text: str) -> None:
-    assert error_of(text).startswith("hf")
-
-
-def test_without_transformers(
-    saved: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "transformers", None)
-    for name in ("clip-vit-b32", "hf"):
-        assert "pip install 'metriscope[images]'" in error_of(f"{name}:{saved('clip')}")
-
-
-# --------------------------------------------------------------------------------------------- timm
-
-
-def test_timm_is_as_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    install(monkeypatch)
-    found = of("timm:tiny.test")
-    assert found.recipe["weights"]["source"] == "timm/tiny.test"
-    config = CONFIGS["tiny.test"]
-    mean, sd = (torch.tensor(v).reshape(3, 1, 1) for v in (config.mean, config.std))
-    batch = []
-    for picture in some_pictures():
-        w, h = picture.size  # the shorter side becomes floor(24 / 0.875) = 27
-        size = (27, int(27 * h / w)) if w <= h else (int(27 * w / h), 27)
-        pixels = np.asarray(picture.resize(size, Image.Resampling.BICUBIC))
-        top, left = round((size[1] - 24) / 2), round((size[0] - 24) / 2)
-        cut = torch.from_numpy(pixels[top : top + 24, left : left + 24].copy()).permute(2, 0, 1)
-        batch.append((cut / 255 - mean) / sd)
-    with torch.no_grad():
-        expected = create_model("tiny.test", pretrained=True, num_classes=0)(torch.stack(batch))
-    torch.testing.assert_close(features(found), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_timm_squashes_where_the_model_was_trained_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    install(monkeypatch)
-    extractor = of("timm:tiny.squash").load("cpu", "float32")
-    picture = some_pictures()[1]
-    expected = np.asarray(picture.resize((24, 24), Image.Resampling.BICUBIC))
-    np.testing.assert_array_equal(extractor.prepare(picture).transpose(1, 2, 0), expected)
-
-
-def test_timm_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "timm", None)
-    assert "pip install timm" in error_of("timm:tiny.test")
-    install(monkeypatch)
-    assert "did you mean tiny.test" in error_of("timm:tinny.test")
-    assert "unknown pretrained model" in error_of("timm:tiny")
-    assert "unknown pretrained model" in error_of("timm:")
-    assert "Invalid pretrained tag" in error_of("timm:tiny.none")
-    assert "crop_mode 'border'" in error_of("timm:tiny.border")
-    assert "cannot be loaded" in error_of("timm:tiny.offline")

@@ -91,6 +91,18 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     assert labels(read_quietly(tmp_path)["all"]) == ["bus", "car", "train", "train"]
 
 
+def test_a_folder_that_holds_all_the_others_is_entered(tmp_path: Path) -> None:
+    make(tmp_path, "photos/photos/cat/1.png", "photos/photos/dog/1.png", "photos/README.txt")
+    notes: list[str] = []
+    part = read(tmp_path / "photos", notes)["all"]
+    assert labels(part) == ["cat", "dog"]
+    assert part.ids.tolist() == ["cat/1.png", "dog/1.png"]
+    assert len(notes) == 1
+    assert "photos/photos, the only folder of" in notes[0]
+    make(tmp_path, "one/cat/1.png", "one/cat/young/1.png")  # a class with pictures of its own
+    assert labels(read(tmp_path / "one", [])["all"]) == ["cat", "cat"]
+
+
 def test_a_test_folder_without_classes_is_noted(tmp_path: Path) -> None:
     make(tmp_path, "train/cat/1.png", "train/dog/2.png", "test/secret.png", "docs/how.png")
     notes: list[str] = []

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from metriscope.data import batching, cache, memory, model
+from metriscope.data import batching, cache, extraction, memory, model
 from metriscope.data.backbones import BACKBONES
 from metriscope.data.extraction import Extraction, Features, extract
 from metriscope.data.pictures import Arrays, Files, Pictures
@@ -50,6 +50,33 @@ def test_features_are_those_by_hand_in_order(fake: Fake, tmp_path: Path) -> None
     assert (features.backbone, features.dim, features.broken) == ("fake", DIM, {})
     assert [len(r) for r, _ in features.blocks()] == [16, 16, 16, 2]  # a shard at a time
     assert fake.sizes[1:] == [8, 8] * 3 + [2]  # after the probe
+
+
+def test_files_are_decoded_in_order(fake: Fake, tmp_path: Path) -> None:
+    pixels = noise(30).shelf.all_pixels()  # type: ignore[attr-defined]
+    paths = [tmp_path / f"{30 - i}.png" for i in range(30)]
+    for path, array in zip(paths, pixels, strict=True):
+        Image.fromarray(array).save(path)
+    pictures = Pictures(Files(paths), Labels.of(np.arange(30)), "photos")
+    rows, x = matrix(run(tmp_path / "cache", pictures))
+    assert np.array_equal(rows, np.arange(30))
+    np.testing.assert_allclose(x, fake.by_hand(pixels), rtol=1e-5)
+
+
+def test_a_long_look_at_the_files_is_announced(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for path in paths:
+        Image.new("RGB", (8, 8)).save(path)
+    pictures = Pictures(Files(paths), Labels.of(np.arange(3)), "photos")
+    told: list[str] = []
+    run(tmp_path, pictures, notify=told.append)
+    assert told == []
+    monkeypatch.setattr(extraction, "PATIENCE", -1.0)
+    run(tmp_path, pictures, notify=told.append)
+    assert len(told) == 1
+    assert told[0].startswith("train: fake: reading every file once")
 
 
 def test_the_manifest_says_how_they_were_made(fake: Fake, tmp_path: Path) -> None:

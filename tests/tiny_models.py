@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 import transformers
 from PIL import Image
+
+from metriscope.data.backbones import resolve
+from metriscope.data.backbones.base import Backbone
+from metriscope.types import InputError
 
 SIZE = 32  # of the pictures that the models take
 _LAYERS = {
@@ -158,3 +164,32 @@ def some_pictures() -> list[Image.Image]:
 def digest(path: Path) -> str:
     """SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def of(text: str) -> Backbone:
+    """The backbone, for no pictures."""
+    return resolve(text, [], digest)
+
+
+def features(backbone: Backbone, dtype: str = "float32") -> torch.Tensor:
+    """Of :func:`some_pictures`."""
+    extractor = backbone.load("cpu", dtype)
+    return extractor.forward(
+        torch.from_numpy(np.stack([extractor.prepare(picture) for picture in some_pictures()]))
+    )
+
+
+def edit(file: Path, **changes: Any) -> None:
+    """Change a JSON file."""
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps({**content, **changes}))
+
+
+def error_of(text: str) -> str:
+    """What resolving and loading says, as one person sees it."""
+    with pytest.raises(InputError) as caught:
+        of(text).load("cpu", "float32")
+    message = str(caught.value)
+    assert message.count("\n") <= 1
+    assert len(message) < 600
+    return message

@@ -23,13 +23,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from metriscope.disk import StorageError, atomically, storage_errors, write_json
 from metriscope.text import slug
 from metriscope.types import InputError
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
 
 FORMAT = 1
 SHARD = 1024  # rows; fewer where that would be more than _BYTES
@@ -38,6 +41,7 @@ ADVICE = (
     "same command goes on from there."
 )
 _BYTES = 1 << 26
+_COUNTS = ("rows", "shard", "dim", "batch_size")
 _SHARD_NAME = re.compile(r"([0-9]{5,})-([0-9a-f]{64})\.parquet")
 
 
@@ -160,12 +164,12 @@ class Entry:
                 continue
             match = _SHARD_NAME.fullmatch(path.name)
             number = int(match[1]) if match else -1
-            shard = self._read(path, number, manifest) if match and manifest else None
-            if shard is None or number in shards:
+            found = self._read(path, number, manifest) if match and manifest else None
+            if found is None or number in shards:
                 damaged.append(path)
             else:
                 shards[number] = path
-                broken.update(shard.broken)
+                broken.update(found)
         return Held(manifest, shards, broken, tuple(damaged))
 
     def begin(self, manifest: Mapping[str, Any]) -> None:
@@ -220,24 +224,22 @@ class Entry:
             return {}
         return found if whole else {}
 
-    def _read(self, path: Path, number: int, manifest: Mapping[str, Any]) -> Shard | None:
-        """A shard if it is whole, belongs to this entry and has the right rows."""
+    def _read(self, path: Path, number: int, manifest: Mapping[str, Any]) -> dict[int, str] | None:
+        """The broken rows of a shard that is whole, of this entry and of the right rows."""
         try:
-            shard = read_shard(path, self.key)
+            with _checked(path, self.key) as file:
+                width = file.schema_arrow.field("embedding").type.list_size
+                table = file.read(columns=["row", "broken"])
         except (ValueError, OSError):  # damaged, or no Parquet
             return None
         start = number * manifest["shard"]
-        expected = range(start, min(start + manifest["shard"], manifest["rows"]))
-        rows = np.sort(np.concatenate([shard.rows, np.fromiter(shard.broken, np.int64)]))
-        fits = np.array_equal(rows, np.arange(expected.start, expected.stop))
-        return shard if fits and shard.features.shape[1] == manifest["dim"] else None
-
-
-_COUNTS = ("rows", "shard", "dim", "batch_size")
+        stop = min(start + manifest["shard"], manifest["rows"])
+        fits = np.array_equal(table["row"].to_numpy(), np.arange(start, stop))
+        return _broken(table) if fits and width == manifest["dim"] else None
 
 
 def read_shard(path: Path, key: str) -> Shard:
-    """A shard, checked against its name.
+    """A shard, held against its name.
 
     Args:
         path: its file.
@@ -247,22 +249,32 @@ def read_shard(path: Path, key: str) -> Shard:
         InputError: it is damaged, or belongs elsewhere.
         OSError: it cannot be read.
     """
+    with _checked(path, key) as file:
+        table = file.read()
+    rows, broken = table["row"].to_numpy(), _broken(table)
+    vectors = table["embedding"].combine_chunks()
+    flat = vectors.flatten().to_numpy(zero_copy_only=False)  # without those of broken rows
+    kept = rows[~np.isin(rows, list(broken))]
+    return Shard(kept, flat.reshape(len(kept), vectors.type.list_size), broken)
+
+
+def _checked(path: Path, key: str) -> ParquetFile:
+    """The file, if its bytes are what its name says and it belongs to the entry."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     data = path.read_bytes()
     if path.name.partition("-")[2] != f"{hashlib.sha256(data).hexdigest()}.parquet":
         raise InputError(f"{path}: damaged since it was written; run the same command again.")
-    table = pq.read_table(pa.BufferReader(data))
-    if (table.schema.metadata or {}).get(b"metriscope") != key.encode():
+    file = pq.ParquetFile(pa.BufferReader(data))
+    if (file.schema_arrow.metadata or {}).get(b"metriscope") != key.encode():
         raise InputError(f"{path}: holds the features of something else.")
-    rows = table.column("row").to_numpy()  # (n,) with the broken ones
-    reasons = table.column("broken").to_pylist()
-    vectors = table.column("embedding").combine_chunks()
-    flat = vectors.flatten().to_numpy(zero_copy_only=False)  # without the broken ones
-    whole = np.array([reason is None for reason in reasons], bool)
-    broken = {int(r): reason for r, reason in zip(rows, reasons, strict=True) if reason is not None}
-    return Shard(rows[whole], flat.reshape(-1, vectors.type.list_size), broken)
+    return file
+
+
+def _broken(table: Any) -> dict[int, str]:
+    reasons = zip(table["row"].to_pylist(), table["broken"].to_pylist(), strict=True)
+    return {row: reason for row, reason in reasons if reason is not None}
 
 
 def _encode(shard: Shard, key: str) -> bytes:

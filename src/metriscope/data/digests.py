@@ -9,7 +9,9 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from itertools import repeat
 from pathlib import Path
+from threading import Event
 
 from metriscope.data.pictures import Digest
 
@@ -69,7 +71,7 @@ class Digests:
         return digest
 
     def _in_order(self, paths: Sequence[Path]) -> Iterator[tuple[Path, bytes]]:
-        pool = ThreadPoolExecutor(_THREADS, "metriscope-digest")
+        pool, stop = ThreadPoolExecutor(_THREADS, "metriscope-digest"), Event()
         try:
             window = _SLICE * _THREADS
             for start in range(0, len(paths), window):
@@ -77,19 +79,22 @@ class Digests:
                 slices = [block[i : i + _SLICE] for i in range(0, len(block), _SLICE)]
                 new: list[_Row] = []
                 done = []
-                for digests, rows in pool.map(self._slice, slices):
+                for digests, rows in pool.map(self._slice, slices, repeat(stop)):
                     done += digests
                     new += rows
                 self._remember(new)
                 yield from zip(block, done, strict=True)
         finally:
+            stop.set()
             pool.shutdown(cancel_futures=True)
 
-    def _slice(self, paths: Sequence[Path]) -> tuple[list[bytes], list[_Row]]:
+    def _slice(self, paths: Sequence[Path], stop: Event) -> tuple[list[bytes], list[_Row]]:
         keys = [_key(path) for path in paths]
         known = self._recall(keys)
         digests, rows = [], []
         for path, key in zip(paths, keys, strict=True):
+            if stop.is_set():  # nobody waits for the rest
+                break
             try:
                 digest, row = _digest(path, key, known)
             except OSError:

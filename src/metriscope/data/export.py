@@ -53,6 +53,8 @@ def embed(
     check_suffix(path)
     if part not in get_args(Part):
         raise InputError(f"part is {part!r}; it must be one of train, test, all.")
+    if (backbone or "").partition(":")[0] == "cnn":
+        raise InputError("cnn is trained with the head, so it has no features; use pixels.")
     found = find(source, labels)
     if found.tables:
         given = read(found, "keep", backbone, images).as_given()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from metriscope.data.backbones.base import Backbone
     from metriscope.data.model import Model
 
+PATIENCE = 5.0  # seconds without a sign of life
 VERSIONS = ("metriscope", "torch", "transformers", "pillow")
 
 
@@ -136,10 +138,8 @@ class _Part:
     ) -> None:
         self.pictures, self.backbone, self.how = pictures, backbone, how
         self.what = f"{name}: {backbone.name}"
-        shelf = pictures.shelf
-        ahead = digests.ahead(shelf.paths) if isinstance(shelf, Files) else digests
         self.about: dict[str, Any] = {
-            "data": shelf.identity(ahead),
+            "data": self._identity(digests),
             "part": name,
             "rows": len(pictures),
             "recipe": dict(backbone.recipe),
@@ -164,6 +164,24 @@ class _Part:
             [path for _, path in sorted(held.shards.items())],
         )
 
+    def _identity(self, digests: Digests) -> str:
+        """Of the pictures. Says so where it takes long."""
+        shelf, begun = self.pictures.shelf, time.monotonic()
+        known = digests.ahead(shelf.paths) if isinstance(shelf, Files) else digests
+        told = False
+
+        def digest(path: Path) -> str:
+            nonlocal told
+            if not told and time.monotonic() - begun > PATIENCE:
+                told = True
+                self.how.notify(
+                    f"{self.what}: reading every file once, to know its content; files that stay "
+                    "the same are not read again for that."
+                )
+            return known(path)
+
+        return shelf.identity(digest)
+
     def _wait(self) -> None:
         self.how.notify(f"{self.what}: another process computes these features; waiting for it.")
 
@@ -179,7 +197,7 @@ class _Part:
         self.how.progress(self.what, held.done, len(self.pictures))
         if held.complete:  # by the process that was waited for
             return held
-        manifest = dict(held.manifest or self._begin(model()))
+        manifest = held.manifest if held.shards else self._begin(model())
         now = Held(manifest, dict(held.shards), dict(held.broken))
         wanted = now.missing
         if self.how.strict and held.broken:  # the first to be named may lie before it

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from metriscope.data.cache import default_folder
-from metriscope.disk import StorageError, storage_errors, write_json
-
-ADVICE = "Free some space, or set METRISCOPE_CACHE to a folder that can be written."
+from metriscope.disk import write_json
 
 
 def pinned(kind: str, repo: str, resolve: Callable[[], str]) -> str:
@@ -30,16 +29,13 @@ def pinned(kind: str, repo: str, resolve: Callable[[], str]) -> str:
     if known is not None:
         return known
     revision = resolve()
-    try:
-        with storage_errors(file, ADVICE):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            if True:
-                pins = _read(file)
-                # Another process may have been first.
-                revision = pins.setdefault(kind, {}).setdefault(repo, revision)
-                write_json(file, pins)
-    except StorageError:
-        return revision
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{file}.lock"):
+            pins = _read(file)
+            # Another process may have been first.
+            revision = pins.setdefault(kind, {}).setdefault(repo, revision)
+            write_json(file, pins)
     return revision
 
 

@@ -51,6 +51,9 @@ def read(folder: Path, notes: list[str]) -> dict[str, Pictures]:
     top = _list(folder)
     parts = _parts(folder, top, notes)
     if not parts:
+        if wrapped := _wrapped(folder, top):
+            notes.append(f"All is in {wrapped}, the only folder of {folder}.")
+            return read(wrapped, notes)
         return {"all": _read_part(folder, "", notes)}
     if "test" in parts and "val" in parts:
         notes.append(f"The folder {show(parts.pop('val'))} is left aside: there is a test folder.")
@@ -62,6 +65,18 @@ def read(folder: Path, notes: list[str]) -> dict[str, Pictures]:
         for part in ("train", "test")
         if part in parts
     }
+
+
+def _wrapped(folder: Path, top: _Listing) -> Path | None:
+    """The only folder, if it has folders and no pictures of its own: unpacked one deeper."""
+    if len(top.folders) > 1 or any(_is_picture(name) for name in top.files):
+        return None
+    inner = folder / top.folders[0]
+    if inner.is_symlink():  # perhaps to where we are
+        return None
+    listing = _list(inner)
+    whole = bool(listing.folders) and not any(_is_picture(name) for name in listing.files)
+    return inner if whole else None
 
 
 def _parts(folder: Path, top: _Listing, notes: list[str]) -> dict[str, str]:
