@@ -29,6 +29,7 @@ docs: $(DOCS_INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python scripts/bench.py
+	$(BIN)/python scripts/bench_extraction.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis docs/_build build

@@ -6,12 +6,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
 from metriscope import losses
 from metriscope.cli import cli
+from metriscope.data.backbones import BACKBONES
+from metriscope.data.cache import SHARD
 from metriscope.data.datasets import DATASETS
+from metriscope.data.decoding import MAX_PIXELS
 from metriscope.diagnostics.base import all_scores
 from metriscope.plan import PRESETS
 from metriscope.types import HeadSpec, OptimizerSpec
@@ -42,8 +47,24 @@ def test_every_option_and_setting_is_documented() -> None:
     for group, spec in (("head", HeadSpec()), ("optimizer", OptimizerSpec())):
         for name in vars(spec):
             assert f"`{group}.{name}`" in page, name
-    for name in (*PRESETS, *DATASETS.names()):
+    for name in PRESETS:
         assert f"`{name}`" in page
+    pictures = read("docs/images.md")
+    for name in DATASETS.names():
+        assert f"`{name}`" in page + pictures, name
+    for name in BACKBONES.names():
+        assert re.search(rf"`{name}[:`]", pictures), name
+
+
+def test_the_page_about_pictures_says_what_is_published() -> None:
+    page = read("docs/images.md")
+    for name in DATASETS.names():
+        known = getattr(sys.modules[DATASETS.get(name).__module__], "PUBLISHED", None)
+        if known is not None:
+            row = (f"`{name}`", f"{known.train:,}", f"{known.test:,}", known.classes)
+            assert " | ".join(map(str, (*row, f"`{known.repo}`"))) in page
+    assert f"{MAX_PIXELS:,} pixels" in page
+    assert f"shards of {SHARD:,} pictures" in page
 
 
 def test_every_loss_has_its_page() -> None:
@@ -74,6 +95,18 @@ def test_the_python_of_the_readme_and_the_guide_runs(tmp_path: Path) -> None:
         [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_dataset_of_the_guide_runs(tmp_path: Path) -> None:
+    (code,) = re.findall(r"```py\n(.*?)```", read("docs/extending.md"), re.DOTALL)
+    for name in ("fern", "moss"):
+        (tmp_path / name).mkdir()
+        Image.new("L", (8, 8)).save(tmp_path / name / "1.png")
+    made: dict[str, Any] = {}
+    exec(code, made)
+    assert len(made["herbarium"](folder=str(tmp_path))["all"]) == 2
+    assert DATASETS.get("herbarium") is made["herbarium"]
+    del DATASETS._objects["herbarium"]
 
 
 def test_the_loss_of_the_guide_runs(tmp_path: Path) -> None:

@@ -190,6 +190,15 @@ def test_strict_names_the_first_even_if_a_later_one_is_known(fake: Fake, tmp_pat
         run(tmp_path, pictures, strict=True)
 
 
+def test_strict_computes_nothing_behind_a_known_broken_picture(fake: Fake, tmp_path: Path) -> None:
+    pictures = noise(60, broken=(21,))
+    run(tmp_path, pictures).shards[3].unlink()
+    fake.sizes.clear()
+    with pytest.raises(InputError, match=r"'c/21\.png'"):
+        run(tmp_path, pictures, strict=True)
+    assert fake.sizes == []
+
+
 def test_strict_does_not_mind_whole_pictures(fake: Fake, tmp_path: Path) -> None:
     assert run(tmp_path, noise(20), strict=True).broken == {}
 
@@ -332,7 +341,8 @@ def test_no_memory_for_a_single_picture(fake: Fake, tmp_path: Path) -> None:
 
 def test_other_errors_of_the_model_are_not_taken_for_memory(fake: Fake, tmp_path: Path) -> None:
     def fail(x: torch.Tensor) -> None:
-        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+        if len(x) > 1:  # not the probe
+            raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     fake.before = fail
     with pytest.raises(RuntimeError, match="mat1 and mat2"):

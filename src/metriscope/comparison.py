@@ -88,6 +88,7 @@ def compare(
         InputError: anything wrong with the data, a name or a setting, before training starts.
         StorageError: ``out`` cannot be written, or is full.
     """
+    from metriscope.network import picture_shape
     from metriscope.report import html
     from metriscope.worker import import_code
 
@@ -108,6 +109,7 @@ def compare(
             backbone=backbone,
             images=replace(images, device=device),
         )
+    picture_shape(dataset.backbone)  # refused now if the network cannot take it
     specs = specs_for(dataset)
     for sentence in [*dataset.notes, *advice(dataset.num_classes)]:
         notify(sentence)

@@ -59,15 +59,18 @@ def train(
     on_epoch: Callable[[int, float], None] = lambda epoch, loss: None,
     device: str = "cpu",
 ) -> Trained:
-    """Train one head with one loss and measure everything.
+    """Train one head with one loss, its network too if ``spec.backbone`` is one, and measure all.
 
     The numbers depend on ``spec`` and ``dataset`` alone (on one machine, with one number of
     threads): the head's start and the order of batches come from ``spec.seed``, the same for every
     loss, so that losses are compared on equal terms. The caller's random state is left alone.
 
+    A loss knows the classes of the training part only, in the order of their codes: a proxy of a
+    class that is never seen would do nothing but repel.
+
     Args:
         spec: what to do.
-        dataset: its features; moved to ``device`` whole.
+        dataset: its features, or pixels for a backbone that is trained; moved to ``device`` whole.
         on_epoch: called with each epoch's number (0: before any update) and mean loss.
 
     Raises:
@@ -78,7 +81,6 @@ def train(
     with torch.random.fork_rng(devices):
         torch.manual_seed(spec.seed)
         x = torch.from_numpy(dataset.train.x).to(device)
-        # Codes of the classes that are there: one that is not would get a proxy, and only repel.
         present, codes = np.unique(dataset.train.y, return_inverse=True)
         y = torch.from_numpy(codes)
         head = Head(x.shape[1], spec.head, spec.backbone)

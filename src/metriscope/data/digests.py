@@ -153,7 +153,7 @@ def _digest(
     now = time.time_ns()
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").digest()
-    settled = now - max(before[1:]) > _RACY and _state(path) == before
+    settled = now - max(before[1:]) > _RACY
     return digest, ((key, *before, digest) if settled else None)
 
 
