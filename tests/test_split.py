@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from metriscope.data import load, load_source
-from metriscope.data.sources import fingerprint
+from metriscope.data.loading import fingerprint
 from metriscope.data.split import stratified
 from metriscope.types import Embeddings, InputError
 

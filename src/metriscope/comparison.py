@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import itertools
 import os
 import platform
 import time
@@ -111,7 +110,7 @@ def compare(
         )
     picture_shape(dataset.backbone)  # refused now if the network cannot take it
     specs = specs_for(dataset)
-    for sentence in [*dataset.notes, *advice(dataset.num_classes)]:
+    for sentence in [*dataset.notes, *advice(int((dataset.train.counts > 0).sum()))]:
         notify(sentence)
     jobs = min(jobs or grid.cores(), len(specs))
     store = Store(Path(out) if out else Path("runs") / slug(dataset.name))
@@ -248,8 +247,14 @@ def _check_room(store: Store, specs: Sequence[RunSpec], dataset: Dataset) -> Non
 
 
 def _weights(spec: RunSpec, in_features: int) -> int:
-    widths = [in_features, *spec.head.hidden, spec.head.dim]
-    return sum(a * b for a, b in itertools.pairwise(widths))
+    """How many numbers the trained network has."""
+    import torch
+
+    from metriscope.network import Head
+
+    with torch.device("meta"):  # no memory, no random numbers
+        head = Head(in_features, spec.head, spec.backbone)
+    return sum(parameter.numel() for parameter in head.parameters())
 
 
 def _about(
@@ -269,6 +274,8 @@ def _about(
         "train_rows": len(dataset.train),
         "test_rows": len(dataset.test),
         "classes": dataset.num_classes,
+        "train_classes": int((dataset.train.counts > 0).sum()),
+        "test_classes": int((dataset.test.counts > 0).sum()),
         "dim": dataset.train.x.shape[1],
         "backbone": dataset.backbone,
         "features": dict(dataset.manifests),

@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -28,6 +29,9 @@ from metriscope.types import (
     Step,
     Trace,
 )
+
+# Convolutions on a card round to 10 bits and may differ between runs unless told otherwise.
+EXACT = partial(torch.backends.cudnn.flags, enabled=True, deterministic=True, allow_tf32=False)
 
 
 class TrainingError(MetriscopeError):
@@ -78,7 +82,7 @@ def train(
     """
     start = time.perf_counter()
     devices = [torch.device(device)] if device.startswith("cuda") else []
-    with torch.random.fork_rng(devices):
+    with torch.random.fork_rng(devices), EXACT():
         torch.manual_seed(spec.seed)
         x = torch.from_numpy(dataset.train.x).to(device)
         present, codes = np.unique(dataset.train.y, return_inverse=True)

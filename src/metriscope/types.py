@@ -326,8 +326,9 @@ class Results:
         runs: in the order they were asked for (losses, then seeds).
         findings: about them.
         about: the setting: ``source``, ``dataset``, ``split``, ``notes`` (list), ``train_rows``,
-            ``test_rows``, ``classes``, ``dim``, ``singletons``, ``baseline`` (scores of the
-            untrained features), ``command``, ``machine`` (text), ``seconds``.
+            ``test_rows``, ``classes``, ``train_classes``, ``test_classes``, ``dim``,
+            ``singletons``, ``baseline`` (scores of the untrained features), ``backbone``,
+            ``features`` (manifests by part), ``command``, ``machine`` (text), ``seconds``.
         recommendation: which loss, and why; None until there is one.
     """
 

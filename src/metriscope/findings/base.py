@@ -139,5 +139,6 @@ def standard_error(p: float, q: float, n: int) -> float:
 
 def above_chance(run: RunResult, results: Results) -> bool | None:
     """Whether Recall@1 exceeds twice 1/C, what guessing gives C equal classes; None if unknown."""
-    recall, classes = score(run, "recall@1"), results.about.get("classes")
+    recall = score(run, "recall@1")
+    classes = results.about.get("test_classes") or results.about.get("classes")
     return None if recall is None or not classes else recall > 2 / classes

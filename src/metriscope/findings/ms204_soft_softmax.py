@@ -23,7 +23,7 @@ def ms204_soft_softmax(run: RunResult, results: Results) -> Verdict:
     proxy losses (s their scale, K = C − 1) and to InfoNCE (s = 1/temperature, K the batch's
     negatives).
     """
-    classes = int(results.about.get("classes") or 0)
+    classes = int(results.about.get("train_classes") or results.about.get("classes") or 0)
     params, name = run.spec.params, run.spec.loss
     parameter = "temperature" if name == "infonce" else "scale"
     normalized = name in ("infonce", "arcface", "ccl") or (
