@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from jaxtyping import install_import_hook
 
@@ -39,3 +40,17 @@ def make_embeddings(x: np.ndarray, y: np.ndarray, split: str = "test") -> Embedd
     """Embeddings with class names ``c0``, ``c1``, …"""
     y = np.asarray(y, np.int64)
     return Embeddings(np.asarray(x, float), y, tuple(f"c{i}" for i in range(y.max() + 1)), split)
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The backbone ``fake``, with shards of 16 pictures and batches of at most 8."""
+    from metriscope.data import cache, memory
+    from metriscope.data.backbones import BACKBONES
+    from tests.fake_backbone import Fake
+
+    fake = Fake()
+    monkeypatch.setitem(BACKBONES._objects, "fake", fake.make)
+    monkeypatch.setattr(cache, "SHARD", 16)
+    monkeypatch.setitem(memory.LARGEST, "cpu", 8)
+    return fake

@@ -111,3 +111,7 @@ def flip(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
+
+
+def fail(error: type[BaseException]) -> None:
+    raise error

@@ -278,6 +278,12 @@ def test_bombs_are_refused_before_they_unfold(monkeypatch: pytest.MonkeyPatch) -
     )
 
 
+def test_threads_of_pixels_are_refused() -> None:
+    assert "at most 200 to 1 is taken" in reason(encoded(Image.new("L", (201, 1))))
+    assert "at most 200 to 1 is taken" in reason(encoded(Image.new("L", (2, 401))))
+    assert decode(encoded(Image.new("L", (2, 400)))).size == (2, 400)
+
+
 def test_text_bombs_are_broken() -> None:
     info = PngImagePlugin.PngInfo()
     info.add_text("comment", "x" * 5_000_000, zip=True)

@@ -106,7 +106,7 @@ def compare(
             zero_vectors=zero_vectors,
             protocol=split,
             backbone=backbone,
-            images=replace(images, device=device),
+            images=replace(images, device=device.partition(":")[0]),
         )
     picture_shape(dataset.backbone)  # refused now if the network cannot take it
     specs = specs_for(dataset)

@@ -34,6 +34,7 @@ FORMATS = {
 }
 SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 MAX_PIXELS = 178_956_970  # where Pillow, too, speaks of a decompression bomb
+MAX_RATIO = 200  # of the sides: one pixel by 100,000, its short side made 224, fills 15 GB
 MAX_BYTES = 1 << 30  # of an encoded picture
 
 _GREY16 = 65_535
@@ -60,8 +61,8 @@ def decode(raw: Raw) -> Image:
     Safe to call from many threads.
 
     Raises:
-        BrokenPicture: damaged, truncated, no picture, of a format that is not in ``FORMATS``, more
-            than ``MAX_PIXELS`` or ``MAX_BYTES``, or not readable at all.
+        BrokenPicture: damaged, truncated, no picture, of a format that is not in ``FORMATS``, above
+            ``MAX_PIXELS``, ``MAX_BYTES`` or ``MAX_RATIO``, or not readable at all.
     """
     try:
         _hush_pillow()
@@ -107,6 +108,8 @@ def _check_size(width: int, height: int) -> None:
         raise BrokenPicture(f"a side of 0 pixels ({width} × {height})")
     if width * height > MAX_PIXELS:
         raise BrokenPicture(f"{width} × {height} pixels; at most {MAX_PIXELS:,} are decoded")
+    if max(width, height) > MAX_RATIO * min(width, height):
+        raise BrokenPicture(f"{width} × {height} pixels; at most {MAX_RATIO} to 1 is taken")
 
 
 def _rgb(image: Image) -> Image:
