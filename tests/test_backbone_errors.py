@@ -85,9 +85,27 @@ def test_weights_that_do_not_fit(name: str, own: Callable[[str], Path]) -> None:
     save_file({k: v for k, v in tensors.items() if k != gone}, file, {"format": "pt"})
     message = error_of(f"{name}:{folder}")
     assert "do not fit CLIPVisionModel: 1 of its tensors" in message
-    wide = {k: torch.cat([v, v]) if k == gone else v for k, v in tensors.items()}
+    assert f"('{gone}' is missing)" in message
+    wide = {k: torch.cat([v, v]) if "layers.1" in k else v for k, v in tensors.items()}
     save_file(wide, file, {"format": "pt"})
-    assert "cannot be loaded into CLIPVisionModel" in error_of(f"{name}:{folder}")
+    message = error_of(f"{name}:{folder}")
+    first, *others = sorted(k for k in tensors if "layers.1" in k)
+    shape = tuple(tensors[first].shape)
+    doubled = (2 * shape[0], *shape[1:])
+    assert f"do not fit CLIPVisionModel: {len(others) + 1} of its tensors" in message
+    assert f"('{first}' has shape {doubled}, not {shape}; '{others[0]}' has" in message
+    assert message.endswith(f"; and {len(others) - 1} more).")
+
+
+def test_a_pooler_of_another_shape_matters_only_where_it_is_taken(
+    own: Callable[[str], Path],
+) -> None:
+    folder = own("vit")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["pooler.dense.bias"] = torch.zeros(3)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    assert "'pooler.dense.bias' has shape (3,), not (32,)" in error_of(f"hf:{folder}")
+    assert of(f"vit-b32:{folder}").load("cpu", "float32").dim == 32  # takes CLS
 
 
 def test_a_model_of_another_type(own: Callable[[str], Path]) -> None:

@@ -5,19 +5,29 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from collections import namedtuple
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from metriscope.data import cache
+from metriscope.data.backbones import BACKBONES
+from metriscope.data.backbones.base import Backbone
 from metriscope.data.cache import default_folder, shard_rows
 from metriscope.data.extraction import Extraction, Features, extract
+from metriscope.data.pictures import Raw
 from metriscope.disk import StorageError
-from tests.fake_backbone import Fake, files_of, flip, noise
+from metriscope.types import InputError
+from tests.fake_backbone import DIM, Fake, Noise, files_of, flip, noise
 from tests.kill_extraction import BROKEN, POINTS, ROWS, SHARD
 
 
@@ -59,7 +69,7 @@ def test_an_entry_is_what_anyone_can_read(fake: Fake, tmp_path: Path) -> None:
     features = run(tmp_path)
     folder = features.shards[0].parent
     assert folder.parent == tmp_path / "features"
-    assert folder.name.startswith("fake-train-")
+    assert re.fullmatch("train-[0-9a-f]{20}", folder.name)
     table = pq.read_table(features.shards[0])
     assert table.column_names == ["row", "embedding", "broken"]
     assert [str(kind) for kind in table.schema.types] == [
@@ -207,7 +217,26 @@ def test_no_room_is_said_before_the_work(
     with pytest.raises(StorageError, match=r"need 0\.0 MiB and .* are free.*METRISCOPE_CACHE"):
         run(tmp_path)
     assert fake.sizes == [1]  # the probe
-    monkeypatch.undo()
+
+
+def test_room_is_asked_for_the_missing_rows_alone(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_room_for(rows: int) -> Features:
+        usage = namedtuple("usage", "total used free")
+        free = rows * DIM * 4
+        monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10**9, 10**9, free))
+        return run(tmp_path)
+
+    with pytest.raises(StorageError):
+        with_room_for(ROWS - 1)
+    features = with_room_for(ROWS)  # which is less than five whole shards
+    for number in (1, 4):
+        features.shards[number].unlink()
+    last = ROWS - 4 * SHARD
+    with pytest.raises(StorageError):
+        with_room_for(SHARD + last - 1)
+    assert len(with_room_for(SHARD + last).shards) == 5
 
 
 def test_a_disk_that_fills_up(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,3 +258,58 @@ def test_a_disk_that_fills_up(fake: Fake, tmp_path: Path, monkeypatch: pytest.Mo
     assert not any(name.endswith(".tmp") for name in left)
     monkeypatch.setattr(Path, "write_bytes", write)
     assert files_of(run(tmp_path / "full").shards[0].parent) == whole
+
+
+def test_the_manifest_names_this_request_whoever_filled_the_cache(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def renamed(*args: Any) -> Backbone:
+        return replace(fake.make(*args), name="hf:copy")
+
+    monkeypatch.setitem(BACKBONES._objects, "copy", renamed)
+    here = noise(40, broken=(3,))
+    there = replace(here, origin="there", ids=np.arange(100, 140))
+    how = Extraction("copy", device="cpu", cache=tmp_path)
+    alone = extract({"train": there}, replace(how, cache=tmp_path / "alone"))["train"]
+    others = extract({"train": here}, replace(how, backbone="fake"))["train"]
+    for _ in range(2):  # all from the cache, then half of it
+        found = extract({"train": there}, how)["train"]
+        assert found.backbone == found.manifest["backbone"] == "hf:copy"
+        assert list(found.manifest.items()) == list(alone.manifest.items())
+        assert found.manifest["broken_pictures"] == [["103", found.broken[3]]]
+        assert found.shards == others.shards
+        found.shards[1].unlink()
+    again = extract({"train": here}, replace(how, backbone="fake"))["train"]
+    assert again.manifest == others.manifest
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM])
+def test_a_machine_at_its_limits_makes_no_picture_broken(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    paths = [tmp_path / f"{row}.png" for row in range(40)]
+    for row, path in enumerate(paths):
+        Image.fromarray(Noise(40).pixels(row)).save(path)
+
+    class Paths(Noise):
+        def read(self, start: int, stop: int) -> Iterator[Raw]:
+            yield from paths[start:stop]
+
+    pictures = replace(noise(40), shelf=Paths(40))
+    open_file = Path.open
+
+    def at_the_limit(path: Path, *args: Any, **kwargs: Any) -> Any:
+        if path == paths[21]:
+            raise OSError(number, os.strerror(number))
+        return open_file(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", at_the_limit)
+    how = Extraction("fake", device="cpu", cache=tmp_path)
+    with pytest.raises(InputError, match=os.strerror(number)):
+        extract({"train": pictures}, how)
+    monkeypatch.setattr(Path, "open", open_file)
+    assert len(list(tmp_path.glob("features/*/0*.parquet"))) == 1  # rows 0 to 15
+    again = extract({"train": pictures}, how)["train"]
+    whole = extract({"train": noise(40)}, replace(how, cache=tmp_path / "whole"))["train"]
+    assert again.broken == {}
+    assert [path.name for path in again.shards] == [path.name for path in whole.shards]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import struct
@@ -16,7 +17,8 @@ import pytest
 from PIL import Image, ImageFile, PngImagePlugin
 
 from metriscope.data import decoding
-from metriscope.data.decoding import FORMATS, SUFFIXES, BrokenPicture, decode
+from metriscope.data.decoding import FORMATS, SUFFIXES, BrokenPicture, decode, picture
+from metriscope.types import InputError
 
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
 
@@ -290,6 +292,51 @@ def test_text_bombs_are_broken() -> None:
     data = encoded(noise(), pnginfo=info)
     assert len(data) < 50_000
     assert "too large" in reason(data)
+
+
+def test_what_may_pass_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded(noise()))
+    real, faults = decoding._rgb, [MemoryError(), OSError(errno.EIO, "")]
+
+    def sometimes(image: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return real(image)
+
+    for fault in list(faults):
+        faults[:] = [fault]
+        monkeypatch.setattr(decoding, "_rgb", sometimes)
+        assert np.array_equal(np.asarray(decode(path)), np.asarray(noise()))
+        assert not faults
+    faults[:] = [OSError(errno.EIO, ""), OSError(errno.EIO, "")]
+    assert reason(path) == "input/output error"
+
+    def too_many(*_: Any) -> Any:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(Path, "open", too_many)
+    with pytest.raises(InputError, match=r"Too many open files while .*a\.png was opened"):
+        decode(path)
+
+
+def test_large_pictures_are_in_memory_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "LARGE", 100)
+    large, small = encoded(Image.new("L", (11, 10))), encoded(Image.new("L", (10, 10)))
+    inside = threading.Event()
+
+    def use() -> None:
+        with picture(large):
+            inside.set()
+
+    with picture(large):
+        other = threading.Thread(target=use)
+        other.start()
+        assert not inside.wait(0.2)
+        with picture(small) as image:
+            assert image.size == (10, 10)
+    other.join()
+    assert inside.is_set()
 
 
 def test_out_of_memory_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:

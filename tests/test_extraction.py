@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,7 @@ def test_the_manifest_says_how_they_were_made(fake: Fake, tmp_path: Path) -> Non
         "part": "train",
         "rows": 5,
         "broken": 1,
+        "broken_pictures": [["c/3.png", features.broken[3]]],
         "backbone": "fake",
         "recipe": fake.recipe,
         "tensor": "product",
@@ -91,6 +93,13 @@ def test_the_manifest_says_how_they_were_made(fake: Fake, tmp_path: Path) -> Non
     }
     json.dumps(told)
     assert run(tmp_path, noise(5, broken=(3,))).manifest == features.manifest  # out of the cache
+
+
+def test_a_manifest_lists_some_broken_pictures_and_counts_all(fake: Fake, tmp_path: Path) -> None:
+    features = run(tmp_path, noise(1_100, broken=tuple(range(20, 1_100))))
+    assert features.manifest["broken"] == len(features.broken) == 1_080
+    listed = features.manifest["broken_pictures"]
+    assert [name for name, _ in listed] == [f"c/{row}.png" for row in range(20, 1_020)]
 
 
 def test_a_second_run_loads_no_model(fake: Fake, tmp_path: Path) -> None:
@@ -105,6 +114,22 @@ def test_one_load_serves_all_parts(fake: Fake, tmp_path: Path) -> None:
     both = extract({"train": noise(20), "test": noise(9, name="other")}, how)
     assert fake.loads == 1
     assert {part: len(matrix(f)[0]) for part, f in both.items()} == {"train": 20, "test": 9}
+
+
+def test_one_part_alone_by_the_backbone_of_all(fake: Fake, tmp_path: Path) -> None:
+    how = Extraction("fake", device="cpu", cache=tmp_path)
+    alone = extract({"train": noise(20), "test": noise(9)}, how, only="test")
+    assert list(alone) == ["test"]
+    assert sum(fake.sizes) == 1 + 9  # with the probe
+    wide, narrow = np.zeros((4, 9, 9, 3), np.uint8), np.zeros((4, 5, 5), np.uint8)
+    parts = {
+        name: Pictures(Arrays(pixels, []), Labels.of(np.arange(4)), name)
+        for name, pixels in (("train", wide), ("test", narrow))
+    }
+    pixels = replace(how, backbone="pixels")
+    both, one = extract(parts, pixels), extract(parts, pixels, only="test")
+    assert one["test"].shards == both["test"].shards  # not 1 × 5 × 5, as of these pictures alone
+    assert extract({"test": parts["test"]}, pixels)["test"].dim == 25 != one["test"].dim
 
 
 @pytest.mark.parametrize(
@@ -142,7 +167,7 @@ def test_broken_pictures_are_left_out_and_told(fake: Fake, tmp_path: Path) -> No
         by_hand = fake.by_hand(pictures.shelf.all_pixels()[kept])
         np.testing.assert_allclose(x, by_hand, rtol=1e-5)
     assert fake.loads == 1
-    assert sum(fake.sizes) == 1 + len(kept)  # the model sees no broken one
+    assert fake.sizes[1:] == [8, 7, 8, 6, 6]  # of 15, 14 and 6: full batches of whole ones
 
 
 def test_a_whole_shard_of_broken_pictures(fake: Fake, tmp_path: Path) -> None:
@@ -232,6 +257,16 @@ def test_progress_begins_with_what_the_cache_holds(fake: Fake, tmp_path: Path) -
     first.shards[1].unlink()
     run(tmp_path, noise(40), progress=lambda *now: told.append(now))
     assert told == [("train: fake", n, 40) for n in (24, 32, 40)]
+
+
+def test_progress_begins_when_the_model_is_loaded(fake: Fake, tmp_path: Path) -> None:
+    loads: list[int] = []
+    how = {"progress": lambda *now: loads.append(fake.loads)}
+    first = run(tmp_path, noise(40), **how)
+    first.shards[1].unlink()
+    run(tmp_path, noise(40), **how)
+    run(tmp_path, noise(40), **how)
+    assert loads == [1] * 6 + [2] * 3 + [2]  # what is loaded in between would slow the rate
 
 
 def test_results_do_not_depend_on_the_number_of_threads(

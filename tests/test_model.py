@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from metriscope.data.extraction import Extraction, extract
 from metriscope.types import InputError
 from tests.fake_backbone import Fake, fail, noise
 from tests.test_extraction import matrix, run
+
+MACHINE = 1 << 40  # bytes that are free
 
 
 @pytest.mark.parametrize(
@@ -81,20 +84,49 @@ def test_the_batch_fits_into_what_is_free(monkeypatch: pytest.MonkeyPatch) -> No
             {"memory/memory.limit_in_bytes": "500", "memory/memory.usage_in_bytes": "600"},
             [0],
         ),
-        ("4:memory:/x\n", {"memory/memory.limit_in_bytes": str(2**63 - 4096)}, []),
+        (
+            "4:memory:/x\n",
+            {
+                "memory/memory.limit_in_bytes": str(2**63 - 4096),
+                "memory/memory.usage_in_bytes": "9",
+            },
+            [],
+        ),
         ("", {}, []),
     ],
 )
 def test_limits_of_control_groups(
-    tmp_path: Path, lines: str, files: dict[str, str], room: list[int]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lines: str,
+    files: dict[str, str],
+    room: list[int],
 ) -> None:
     (tmp_path / "self").write_text(lines)
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text + "\n")
-    assert memory._group_room(tmp_path, tmp_path / "self") == room
-    assert memory._group_room(tmp_path, tmp_path / "absent") == []
+    monkeypatch.setattr(memory, "_GROUPS", tmp_path)
+    monkeypatch.setattr(memory, "_MEMBERSHIP", tmp_path / "self")
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=MACHINE))
+    assert memory.free_memory("cpu") == min([MACHINE, *room])
+    monkeypatch.setattr(memory, "_MEMBERSHIP", tmp_path / "absent")
+    assert memory.free_memory("cpu") == MACHINE
+
+
+def test_the_batch_fits_into_the_control_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert 0 < memory.free_memory("cpu") < 1 << 50
+    (tmp_path / "self").write_text("0::/\n")
+    (tmp_path / "memory.current").write_text("1000\n")
+    monkeypatch.setattr(memory, "_GROUPS", tmp_path)
+    monkeypatch.setattr(memory, "_MEMBERSHIP", tmp_path / "self")
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=MACHINE))
+    picture = torch.zeros(1, 1000)  # 4 kB: five copies, one on its way in and one out
+    for limit, expected in ((2 * 29_000 * 4 + 1000, 4), (2 * 29_000 * 20 + 1000, 16), ("max", 64)):
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        assert memory.batch_size(lambda x: x + 1, picture, "cpu") == expected
 
 
 @pytest.mark.parametrize("options", [{"device": "gpu"}, {"dtype": "float16"}])

@@ -114,7 +114,9 @@ def test_identity_is_of_the_content(tmp_path: Path) -> None:
     shelves = [read_quietly(tmp_path / name)["all"].shelf for name in "abc"]
     a, b, c = (shelf.identity(digest) for shelf in shelves)
     assert a == b != c
-    assert HubRows(shelves[0].dataset, "other", shelves[0].files).identity(digest) != a
+    assert HubRows(
+        shelves[0].dataset.rename_column("img", "other"), "other", shelves[0].files
+    ).identity(digest) != a
 
 
 def test_pictures_by_path_only_beside_the_files(tmp_path: Path) -> None:
@@ -195,3 +197,19 @@ def test_what_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     refused(tmp_path / "f", "incomplete or damaged")
     monkeypatch.setitem(sys.modules, "datasets", None)
     refused(tmp_path / "a", "pip install 'metriscope[images]'")
+
+
+def test_pictures_beside_the_files_are_part_of_their_identity(tmp_path: Path) -> None:
+    """A dataset may hold paths instead of bytes; another picture there is another dataset."""
+    names = [str(tmp_path / f"{i}.png") for i in range(3)]
+    for i, name in enumerate(names):
+        Pillow.new("L", (4, 4), i).save(name)
+    (tmp_path / "rows.arrow").write_bytes(b"the rows")
+    cells = [{"bytes": None, "path": name} for name in names]
+    rows = Dataset.from_dict({"img": cells}, features=Features({"img": Image()}))
+    shelf = HubRows(rows, "img", [tmp_path / "rows.arrow"])
+    assert list(shelf.read(0, 3)) == [Path(name) for name in names]
+    first = shelf.identity(Digests(tmp_path / "cache"))
+    assert shelf.identity(Digests(tmp_path / "cache")) == first
+    Pillow.new("L", (4, 4), 99).save(names[1])
+    assert shelf.identity(Digests(tmp_path / "cache")) != first

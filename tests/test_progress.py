@@ -67,9 +67,30 @@ def test_bars_move_and_end_in_a_line(clock: Clock) -> None:
         bars.pictures("train: [red]m", 0, 100)
         clock.now += 4
         bars.pictures("train: [red]m", 50, 100)
-        assert "12.5/s, 0:00:04 left" in str(bars.progress.tasks[0].fields["loss"])
+        assert bars.progress.tasks[0].fields["loss"] == "12.5/s"
         assert bars.progress.tasks[0].completed == 50
         clock.now += 6
         bars.pictures("train: [red]m", 100, 100)
         assert not bars.progress.tasks
     assert "metriscope: train: [red]m: 100 pictures, 10.0/s" in stream.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_numbers_are_whole_in_a_narrow_terminal(clock: Clock, width: int) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+    name = "train: hf:a-model-whose-name-is-longer-than-any-terminal-is-wide-or-so-one-thinks"
+    with Bars(console) as bars:
+        bars.progress.get_time = clock.monotonic
+        bars.plan(8)
+        for done in (0, 1_912, 3_712):
+            bars.pictures(name, done, 50_000)
+            clock.now += 18
+        with console.capture() as captured:
+            console.print(bars.progress.get_renderable())
+    runs, shown = captured.get().splitlines()[:2]
+    assert "3,712/50,000 07:42 103.1/s" in shown  # the time left once: in its column
+    assert "left" not in shown
+    assert shown.startswith("train: hf:a")
+    assert "…" in shown
+    assert "0/8" in runs
+    assert len(shown) <= width

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from metriscope.data import embed, load, load_source
+from metriscope.data import Extraction, embed, load, load_source
 from metriscope.data.writing import Piece, Rows, check_suffix, write
 from metriscope.disk import StorageError
 from metriscope.types import InputError
@@ -94,6 +95,50 @@ def test_one_format_into_another(tmp_path: Path) -> None:
     assert back.ids.tolist() == (np.arange(N) + 10**15).tolist()
     with pytest.raises(InputError, match=r"holds features, not pictures; leave out --backbone"):
         embed(tmp_path / "a.npz", tmp_path / "b.parquet", backbone="pixels")
+
+
+def test_how_features_were_made_survives_every_conversion(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", rows())
+    chain = ["a.parquet", "b.npz", "c.safetensors", "d", "e.parquet", "f.npy"]
+    for one, other in itertools.pairwise(chain):
+        embed(tmp_path / one, tmp_path / other)
+        labels = tmp_path / "f_labels.npy" if other == "f.npy" else None
+        assert load(tmp_path / other, labels=labels).manifests == MANIFEST, other
+
+
+def test_wide_numbers_are_said_to_lose_digits(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", features=X.astype(np.float64), labels=Y)
+    told: list[str] = []
+    embed(tmp_path / "a.npz", tmp_path / "b.npz", images=Extraction(notify=told.append))
+    assert told == ["Features of 64 bits are written with 32."]
+
+
+def test_npy_and_what_belongs_to_it_change_together(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    write(path, rows())
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+
+    def broken() -> Iterator[np.ndarray]:
+        yield X[:3]
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(StorageError):
+        write(path, Rows([Piece("train", IDS[:9], Y[:9], broken)], NAMES, D, {}))
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_no_bars_of_other_libraries(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "folder", rows())
+    load_source(tmp_path / "folder", "all")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_safetensors_are_aligned(tmp_path: Path) -> None:
+    write(tmp_path / "a.safetensors", rows())
+    data = (tmp_path / "a.safetensors").read_bytes()
+    header = int.from_bytes(data[:8], "little")
+    assert header % 8 == 0
+    assert len(data) == 8 + header + N * 8 + N * D * 4
 
 
 def test_a_part_alone(tmp_path: Path) -> None:

@@ -98,6 +98,11 @@ def compare(
     device = _device(device)
     specs_for, advice = plan(losses, seeds, epochs, batch_size, preset, settings or {})
     if isinstance(source, Dataset):
+        if backbone or train_backbone or split != "closed":
+            raise InputError(
+                "a Dataset has its features and its split already; leave out backbone=, "
+                "train_backbone= and split=, or give the source that it was made of."
+            )
         dataset = source
     else:
         dataset = data.load(

@@ -15,7 +15,7 @@ from metriscope.types import RunResult, RunSpec
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress, Task, TaskID
 
 
 class Display(Observer, Protocol):
@@ -61,16 +61,17 @@ class _Pace:
     def __init__(self) -> None:
         self.what, self.start, self.first = "", 0.0, 0
 
-    def words(self, what: str, done: int, total: int) -> str:
-        """``, 11.4/s, 1:27:30 left``; nothing where nothing was done yet."""
+    def words(self, what: str, done: int, total: int, *, left: bool = True) -> str:
+        """``, 11.4/s, 1:27:30 left``, or the rate alone; nothing where nothing was done yet."""
         now = time.monotonic()
         if what != self.what or done < self.first:
             self.what, self.start, self.first = what, now, done
         if done == self.first or now == self.start:
             return " from the cache" if done == total else ""
         rate = (done - self.first) / (now - self.start)
-        left = f", {timedelta(seconds=round((total - done) / rate))} left" if done < total else ""
-        return f", {rate:,.1f}/s{left}"
+        if not left or done == total:
+            return f", {rate:,.1f}/s"
+        return f", {rate:,.1f}/s, {timedelta(seconds=round((total - done) / rate))} left"
 
 
 class Lines:
@@ -109,24 +110,7 @@ class Bars:
     """Live bars: all runs, and each run at work."""
 
     def __init__(self, console: Console) -> None:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        self.console = console
-        self.progress: Progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[loss]}", markup=False),
-            console=console,
-            transient=True,
-        )
+        self.console, self.progress = console, _rows(console)
         self.all: TaskID | None = None
         self.pace = _Pace()
         self.tasks: dict[str, TaskID] = {}
@@ -148,7 +132,7 @@ class Bars:
 
     def pictures(self, what: str, done: int, total: int) -> None:
         """Move the bar of the pictures; it goes away when all are done."""
-        words = self.pace.words(what, done, total)
+        words = self.pace.words(what, done, total, left=False)  # a column of its own
         if what not in self.tasks:
             self.progress.start()
             self.tasks[what] = self.progress.add_task(what, total=total, loss="")
@@ -173,3 +157,24 @@ class Bars:
         if self.all is not None:
             self.progress.advance(self.all)
         self.note(outcome(result, cached))
+
+
+def _rows(console: Console) -> Progress:
+    """A row a task. Where the terminal is narrow, names and bars get shorter, no number does."""
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.table import Column
+    from rich.text import Text
+
+    class Name(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(task.description, no_wrap=True, overflow="ellipsis")
+
+    return Progress(
+        Name(),
+        BarColumn(None, table_column=Column(max_width=20)),
+        TextColumn("{task.completed:,}/{task.total:,}"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[loss]}", markup=False),
+        console=console,
+        transient=True,
+    )

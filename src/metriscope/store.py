@@ -76,7 +76,8 @@ class Store:
         files = [self.folder / RESULTS, *self.folder.glob("runs/*/spec.json")]
         found = [_read_json(file) or {} for file in files]
         kept = {
-            data["fingerprint"]: data.get("dataset")
+            data["fingerprint"]: f"{data.get('dataset')!r}, from {data.get('backbone')}, split "
+            f"{data.get('split')!r}"
             for data in (found[0].get("about") or {}, *found[1:])
             if isinstance(data, dict) and "fingerprint" in data
         }
@@ -87,8 +88,8 @@ class Store:
             )
         for other in kept.keys() - {fingerprint}:
             raise InputError(
-                f"{self.folder} holds the results of other data ({kept[other]!r}, or {dataset!r} "
-                "as it was before its content changed); choose another --out."
+                f"{self.folder} holds the results of other data ({kept[other]}). This is "
+                f"{dataset!r} of another content, backbone or split; choose another --out."
             )
 
     @contextmanager

@@ -121,7 +121,7 @@ class Embeddings:
         return int((self.counts == 1).sum())
 
 
-def rows_where_not(x: np.ndarray, test: Any, block: int = 1 << 16) -> np.ndarray:
+def rows_where_not(x: np.ndarray, test: Any, block: int = 1 << 12) -> np.ndarray:
     """Indices of rows with an element failing ``test``, found a block at a time."""
     found = [
         start + np.flatnonzero(~test(x[start : start + block]).all(axis=1))

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metriscope.data.decoding import BrokenPicture, decode
+from metriscope.data.decoding import BrokenPicture, picture
 from metriscope.data.pictures import Pictures, Raw
 from metriscope.types import InputError
 
@@ -53,7 +53,8 @@ class Batch:
 def prepared(raw: Raw, prepare: Prepare) -> np.ndarray | str:
     """A picture as the model takes it, or why there is none."""
     try:
-        return prepare(decode(raw))
+        with picture(raw) as image:
+            return prepare(image)
     except BrokenPicture as error:
         return str(error)
     except ValueError as error:

@@ -2,9 +2,9 @@
 
 ::
 
-    <cache>/features/<backbone>-<part>-<hash>/   the hash: of everything that decides the features
-        manifest.json                            what they are, and how they were made
-        00000-<SHA-256 of the file>.parquet      rows 0 to 1023: row, embedding, broken
+    <cache>/features/<part>-<hash>/           the hash: of everything that decides the features
+        manifest.json                         what they are, and how they were made
+        00000-<SHA-256 of the file>.parquet   rows 0 to 1023: row, embedding, broken
         00001-….parquet
 
 A shard is there whole or not at all, and its name says what its bytes must be: the list of files is
@@ -19,7 +19,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,10 +104,12 @@ class Held:
     @property
     def done(self) -> int:
         """Rows that are there."""
-        if not self.manifest:
-            return 0
+        return self.rows_of(self.shards) if self.manifest else 0
+
+    def rows_of(self, numbers: Iterable[int]) -> int:
+        """Rows of these shards, there or not. Needs the manifest."""
         rows, shard = self.manifest["rows"], self.manifest["shard"]
-        return sum(min(shard, rows - i * shard) for i in self.shards)
+        return sum(min(shard, rows - i * shard) for i in numbers)
 
 
 class Entry:
@@ -115,14 +117,14 @@ class Entry:
 
     Args:
         cache: the cache's folder.
-        name: of the backbone and the part, for people.
+        part: its name, for people.
         key: plain JSON types: everything that decides the features.
     """
 
-    def __init__(self, cache: Path, name: str, key: Mapping[str, Any]) -> None:
+    def __init__(self, cache: Path, part: str, key: Mapping[str, Any]) -> None:
         text = json.dumps({**key, "format": FORMAT}, sort_keys=True, separators=(",", ":"))
         self.key = hashlib.sha256(text.encode()).hexdigest()
-        self.folder = cache / "features" / f"{slug(name)}-{self.key[:20]}"
+        self.folder = cache / "features" / f"{slug(part)}-{self.key[:20]}"
 
     @contextmanager
     def locked(self, wait: Callable[[], None]) -> Iterator[None]:

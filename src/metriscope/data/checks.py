@@ -56,8 +56,11 @@ def checked(table: Table, zero_vectors: ZeroVectors, notes: list[str]) -> Table:
             f"{table.origin}: zero vectors (norm below {EPS:g}) in {name_rows(zero)}; they have "
             "no direction. Pass --zero-vectors drop or keep (in Python zero_vectors=)."
         )
+    rows = name_rows(zero)
+    if table.ids.dtype.kind == "U":
+        rows = show_some(table.ids[zero])
     what = "left out" if zero_vectors == "drop" else "kept, without a direction"
-    notes.append(f"Zero vectors {what}: {len(zero)}, in {table.origin}, {name_rows(zero)}.")
+    notes.append(f"Zero vectors {what}: {len(zero)}, in {table.origin}, {rows}.")
     if zero_vectors == "keep":
         return table
     if len(zero) == len(table):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import threading
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +18,7 @@ import numpy as np
 
 from metriscope.data.pictures import Raw
 from metriscope.text import plain
+from metriscope.types import InputError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,9 +38,11 @@ FORMATS = {
 }
 SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 MAX_PIXELS = 178_956_970  # where Pillow, too, speaks of a decompression bomb
+LARGE = 1 << 24  # pixels; a few pictures above, in many threads, would fill the memory
 MAX_RATIO = 200  # of the sides: one pixel by 100,000, its short side made 224, fills 15 GB
 MAX_BYTES = 1 << 30  # of an encoded picture
 
+_ONE_AT_A_TIME = threading.RLock()
 _GREY16 = 65_535
 _TURNS = {  # EXIF orientation → Pillow's transposition that undoes it
     2: "FLIP_LEFT_RIGHT",
@@ -53,6 +59,25 @@ class BrokenPicture(Exception):  # noqa: N818
     """A picture that cannot be read. The message is the reason, without the path."""
 
 
+class _AgainError(Exception):
+    """What may pass. The message is the reason if it does not."""
+
+
+@contextmanager
+def picture(raw: Raw) -> Iterator[Image]:
+    """:func:`decode`, with large pictures in memory one at a time, for as long as they are used."""
+    with ExitStack() as held:
+        try:
+            image = _decoded(raw, held)
+        except _AgainError:  # perhaps no fault of the picture: once more, alone
+            held.enter_context(_ONE_AT_A_TIME)
+            try:
+                image = _decoded(raw, held)
+            except _AgainError as error:
+                raise BrokenPicture(str(error)) from error
+        yield image
+
+
 def decode(raw: Raw) -> Image:
     """The picture in mode RGB, its pixels in memory, turned as its EXIF orientation says.
 
@@ -63,23 +88,41 @@ def decode(raw: Raw) -> Image:
     Raises:
         BrokenPicture: damaged, truncated, no picture, of a format that is not in ``FORMATS``, above
             ``MAX_PIXELS``, ``MAX_BYTES`` or ``MAX_RATIO``, or not readable at all.
+        InputError: too many files are open, for which no picture is to blame.
     """
+    with picture(raw) as image:
+        return image
+
+
+def _decoded(raw: Raw, held: ExitStack) -> Image:
     try:
         _hush_pillow()
         if isinstance(raw, np.ndarray):
             return _from_array(raw)
         if isinstance(raw, Path):
             with _open(raw) as file:
-                return _decode(file)
+                return _decode(file, held)
         if not raw:
             raise BrokenPicture("no data")
         if len(raw) > MAX_BYTES:
             raise BrokenPicture(f"{len(raw):,} bytes; at most {MAX_BYTES:,} are read")
-        return _decode(BytesIO(raw))
+        return _decode(BytesIO(raw), held)
     except BrokenPicture:
         raise
     except Exception as error:  # on damaged data Pillow raises nearly anything
+        number = error.errno if isinstance(error, OSError) else None
+        if number in (errno.EMFILE, errno.ENFILE):
+            raise InputError(
+                f"{os.strerror(number)} while {_name(raw)} was opened. Raise the limit (ulimit "
+                "-n), or close other programs; the same command goes on from there."
+            ) from error
+        if isinstance(error, MemoryError) or number in (errno.ENOMEM, errno.EIO):
+            raise _AgainError(_reason(error)) from error
         raise BrokenPicture(_reason(error)) from error
+
+
+def _name(raw: Raw) -> str:
+    return str(raw) if isinstance(raw, Path) else "a picture"
 
 
 def _open(path: Path) -> BinaryIO:
@@ -93,11 +136,13 @@ def _open(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _decode(file: BinaryIO) -> Image:
+def _decode(file: BinaryIO, held: ExitStack) -> Image:
     from PIL import Image
 
     with Image.open(file, formats=_formats()) as image:
         _check_size(*image.size)
+        if image.width * image.height > LARGE:
+            held.enter_context(_ONE_AT_A_TIME)
         image.load()
         _check_size(*image.size)  # some formats learn their size while they load
         return _upright(_rgb(image), image)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -16,7 +15,6 @@ from metriscope.data.loading import Part, extract_features, read
 from metriscope.data.pictures import Pictures
 from metriscope.data.sources import Source, find
 from metriscope.data.split import shared_coding
-from metriscope.data.table import Table
 from metriscope.data.writing import Piece, Rows, check_suffix, write
 from metriscope.types import InputError
 
@@ -57,17 +55,20 @@ def embed(
         raise InputError("cnn is trained with the head, so it has no features; use pixels.")
     found = find(source, labels)
     if found.tables:
-        given = read(found, "keep", backbone, images).as_given()
+        loaded = read(found, "keep", backbone, images)
+        given = loaded.as_given()
         any_part = next(iter(given.values()))
         pieces = [Piece.of(embeddings) for embeddings in given.values()]
-        names, dim, manifest = any_part.class_names, any_part.x.shape[1], {}
+        names, dim = any_part.class_names, any_part.x.shape[1]
+        manifest = loaded.manifests
+        if any_part.x.dtype == np.float64:
+            images.notify("Features of 64 bits are written with 32.")
     else:
         names, codes = shared_coding(list(found.pictures.values()))
         coded = dict(zip(found.pictures, codes, strict=True))
-        if part in found.parts:
-            only: dict[str, Table | Pictures] = {part: found.parts[part]}
-            found = replace(found, parts=only)  # no work on the other
-        features = extract_features(found, backbone, images)
+        _require_part(found.origin, part, _splits(found.pictures))
+        only = part if part in found.pictures else None  # no work on the other
+        features = extract_features(found, backbone, images, only)
         pieces = [
             piece
             for k, made in features.items()
@@ -75,15 +76,27 @@ def embed(
         ]
         dim = next(iter(features.values())).dim
         manifest = {k: dict(made.manifest) for k, made in features.items()}
+    _require_part(found.origin, part, [piece.split for piece in pieces])
     chosen = [piece for piece in pieces if part in ("all", piece.split)]
-    if not chosen:
-        there = ", ".join(piece.split for piece in pieces)
-        raise InputError(f"{found.origin}: no {part} part; it has {there}.")
     for sentence in found.notes:
         images.notify(sentence)
     rows = Rows(chosen, names, dim, manifest)
     write(path, rows)
     return rows
+
+
+def _splits(parts: Mapping[str, Pictures]) -> list[str]:
+    """Names of the parts, or of those that a ``split`` column tells."""
+    return [
+        value
+        for part, pictures in parts.items()
+        for value in ([part] if pictures.split is None else np.unique(pictures.split).tolist())
+    ]
+
+
+def _require_part(origin: str, part: str, there: Sequence[str]) -> None:
+    if part != "all" and part not in there:
+        raise InputError(f"{origin}: no {part} part; it has {', '.join(there)}.")
 
 
 def _pieces(part: str, pictures: Pictures, y: np.ndarray, features: Features) -> list[Piece]:

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from metriscope.data.model import Model
 
 PATIENCE = 5.0  # seconds without a sign of life
+LISTED = 1_000  # broken pictures that a manifest names
 VERSIONS = ("metriscope", "torch", "transformers", "pillow")
 
 
@@ -38,8 +40,8 @@ class Extraction:
         dtype: ``float32``, or ``bfloat16`` where the hardware has it.
         strict: stop at the first picture that cannot be read, instead of leaving it out.
         cache: the folder of the cache; by default :func:`metriscope.data.cache.default_folder`.
-        progress: told (what, pictures done, pictures in all); the first call, before any work, has
-            what the cache held.
+        progress: told (what, pictures done, pictures in all); the first call, with the model
+            loaded and before the first picture, has what the cache held.
         notify: told, in sentences, what a person should know while it works.
     """
 
@@ -95,13 +97,22 @@ class Features:
                 yield shard.rows, shard.features
 
 
-def extract(parts: Mapping[str, Pictures], how: Extraction) -> dict[str, Features]:
+def extract(
+    parts: Mapping[str, Pictures], how: Extraction, only: str | None = None
+) -> dict[str, Features]:
     """The features of each part, computed where the cache does not hold them yet.
 
     The model is loaded once, and only if something is missing. ``Features.manifest`` has
     ``backbone``, ``recipe``, ``tensor``, ``dtype``, ``dim``, ``data`` (SHA-256 of the pictures),
-    ``origin``, ``part``, ``rows``, ``broken`` (how many), ``shard`` (rows of one file),
-    ``batch_size``, ``device``, ``versions`` and ``key`` (SHA-256 of what decides the features).
+    ``origin``, ``part``, ``rows``, ``broken`` (how many), ``broken_pictures`` (id and reason of the
+    first ``LISTED``), ``shard`` (rows of one file), ``batch_size``, ``device``, ``versions`` and
+    ``key`` (SHA-256 of what decides the features).
+
+    Args:
+        parts: all of a source, whatever is wanted of it: a backbone may depend on them, as
+            ``pixels`` does, which has one shape for all.
+        how: with which backbone, and where.
+        only: the name of a part: no work on the others.
 
     Raises:
         InputError: an unknown backbone, missing weights, hardware that is not there, features that
@@ -121,6 +132,7 @@ def extract(parts: Mapping[str, Pictures], how: Extraction) -> dict[str, Feature
     return {
         name: _Part(name, pictures, backbone, how, folder, digests).features(model)
         for name, pictures in parts.items()
+        if only in (None, name)
     }
 
 
@@ -145,7 +157,7 @@ class _Part:
             "recipe": dict(backbone.recipe),
             "dtype": how.dtype,
         }
-        self.entry = Entry(folder, f"{backbone.name}-{name}", self.about)
+        self.entry = Entry(folder, name, self.about)
 
     def features(self, model: Callable[[], Model]) -> Features:
         """Out of the cache, or through the model into the cache."""
@@ -156,11 +168,20 @@ class _Part:
             with self.entry.locked(self._wait):
                 held = self._complete(model)
         self._refuse(held.broken)
+        broken = dict(sorted(held.broken.items()))
+        told = {  # of this request: others may have filled the cache, under other names
+            "origin": self.pictures.origin,
+            "backbone": self.backbone.name,
+            "broken": len(broken),
+            "broken_pictures": [
+                [str(self.pictures.ids[row]), why] for row, why in islice(broken.items(), LISTED)
+            ],
+        }
         return Features(
             self.backbone.name,
             held.manifest["dim"],
-            {**held.manifest, "broken": len(held.broken)},
-            dict(sorted(held.broken.items())),
+            {**held.manifest, **told},
+            broken,
             [path for _, path in sorted(held.shards.items())],
         )
 
@@ -194,8 +215,8 @@ class _Part:
                 f"{show_some((path.name for path in held.damaged), 2)}."
             )
             self.entry.remove(held.damaged)
-        self.how.progress(self.what, held.done, len(self.pictures))
         if held.complete:  # by the process that was waited for
+            self.how.progress(self.what, held.done, len(self.pictures))
             return held
         manifest = held.manifest if held.shards else self._begin(model())
         now = Held(manifest, dict(held.shards), dict(held.broken))
@@ -203,8 +224,10 @@ class _Part:
         if self.how.strict and held.broken:  # the first to be named may lie before it
             wanted = [i for i in wanted if i * manifest["shard"] < min(held.broken)]
         if wanted:
-            self.entry.reserve(4 * manifest["dim"] * manifest["shard"] * len(wanted))
-            self._compute(model(), wanted, now)
+            self.entry.reserve(4 * manifest["dim"] * now.rows_of(wanted))
+            loaded = model()  # before progress begins: the rate is that of pictures
+            self.how.progress(self.what, now.done, len(self.pictures))
+            self._compute(loaded, wanted, now)
         return now
 
     def _begin(self, model: Model) -> dict[str, Any]:

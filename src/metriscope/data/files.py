@@ -16,7 +16,16 @@ from typing import Any
 import numpy as np
 
 from metriscope.data.parquet import read_parquet
-from metriscope.data.reading import FEATURES, LABELS, Contents, need, pick, pickled, reading
+from metriscope.data.reading import (
+    FEATURES,
+    LABELS,
+    Contents,
+    manifest_in,
+    need,
+    pick,
+    pickled,
+    reading,
+)
 from metriscope.data.table import INTEGER, Labels, Table, as_text, missing_labels, show_some
 from metriscope.disk import ABOUT
 from metriscope.text import name_rows
@@ -58,7 +67,7 @@ def read_table(paths: Sequence[Path], labels: Path | None = None) -> Table:
             "a file of them with --labels FILE (in Python labels=)."
         )
     ids = np.empty(0, np.int64) if held.ids is None else held.ids
-    return Table(held.x, found, origin, class_names, ids, held.split)
+    return Table(held.x, found, origin, class_names, ids, held.split, held.manifest)
 
 
 def read_labels(path: Path) -> tuple[Labels, tuple[str, ...] | None]:
@@ -103,7 +112,9 @@ def _open_npz(path: Path) -> Iterator[Any]:
 def _npy(paths: Sequence[Path]) -> Contents:
     with reading(paths[0], b"\x93NUMPY"):
         x = np.load(paths[0], mmap_mode="r", allow_pickle=False)
-    return Contents(x, ["one array"])
+    beside = paths[0].with_name(f"{paths[0].stem}_manifest.json")
+    text = beside.read_text(encoding="utf-8") if beside.is_file() else "null"
+    return Contents(x, ["one array"], manifest=manifest_in(f'{{"manifest": {text}}}'))
 
 
 def _npz(paths: Sequence[Path]) -> Contents:
@@ -120,6 +131,7 @@ def _npz(paths: Sequence[Path]) -> Contents:
             _npz_class_names(file, origin),
             ids if ids is None or ids.dtype.kind in "iu" else as_text(ids, "ids", origin),
             as_text(_member(file, "split", origin), "split", origin) if "split" in names else None,
+            _npz_manifest(file, origin),
         )
 
 
@@ -143,7 +155,7 @@ def _safetensors(paths: Sequence[Path]) -> Contents:
             with safe_open(path, framework="pt") as file:
                 x = file.get_tensor(features).float().numpy()
     class_names = tuple(str(name) for name in written) if isinstance(written, list) else None
-    return Contents(x, names, found, class_names)
+    return Contents(x, names, found, class_names, manifest=manifest_in(about.get(ABOUT)))
 
 
 READERS: dict[str, Callable[[Sequence[Path]], Contents]] = {
@@ -174,6 +186,13 @@ def _member(file: Any, name: str, origin: str) -> np.ndarray:
     if not isinstance(array, np.ndarray):  # NumPy hands out the bytes of a member it does not know
         raise InputError(f"{origin}: {name!r} is no NumPy array; write it with np.savez.")
     return array
+
+
+def _npz_manifest(file: Any, origin: str) -> dict[str, Any]:
+    if "manifest" not in file.files:
+        return {}
+    member = _member(file, "manifest", origin)
+    return manifest_in(f'{{"manifest": {member}}}') if member.dtype.kind == "U" else {}
 
 
 def _npz_class_names(file: Any, origin: str) -> tuple[str, ...] | None:

@@ -22,7 +22,7 @@ from metriscope.data.split import (
     shared_coding,
     stratified,
 )
-from metriscope.data.table import Table, show_some
+from metriscope.data.table import Table, show, show_some
 from metriscope.types import Dataset, Embeddings, InputError
 
 Part = Literal["train", "test", "all"]
@@ -85,7 +85,7 @@ def load(
     if protocol not in get_args(Protocol):
         raise InputError(f"split is {protocol!r}; it must be closed or disjoint.")
     found = find(source, labels)
-    _check_parts(found)  # before hours of work on pictures
+    _check_parts(found, protocol)  # before hours of work on pictures
     loaded = read(found, zero_vectors, backbone, images)
     made, how = loaded.parts(protocol, seed, test_fraction)
     for part in ("train", "test"):
@@ -101,9 +101,10 @@ def load(
         train,
         test,
         how,
-        fingerprint(train, test),
+        _fingerprint(loaded, train, test),
         notes,
-        **_made_with(loaded.features),
+        loaded.backbone,
+        loaded.manifests,
     )
 
 
@@ -165,6 +166,18 @@ class Read:
     notes: list[str]
     features: Mapping[str, Features]
 
+    @property
+    def backbone(self) -> str:
+        """What made features of pictures here."""
+        return next((made.backbone for made in self.features.values()), "features")
+
+    @property
+    def manifests(self) -> dict[str, Any]:
+        """How the features were made, here or before, by part; empty if nobody said."""
+        made = {part: dict(features.manifest) for part, features in self.features.items()}
+        said = [dict(table.manifest) for table in self.tables.values()]
+        return made or {part: about for each in said for part, about in each.items()}
+
     def parts(
         self, protocol: Protocol, seed: int, test_fraction: float
     ) -> tuple[dict[str, Embeddings], str]:
@@ -225,14 +238,19 @@ class Read:
         return Embeddings(x, y, names, split, table.origin, table.ids)
 
 
-def _check_parts(found: Found) -> None:
+def _check_parts(found: Found, protocol: Protocol) -> None:
     """What would be refused after the work is refused before it."""
     parts = found.pictures
     missing = {"train", "test"} - parts.keys()
     if parts and "all" not in parts and missing:
         raise _no_part(found.origin, missing.pop())
     train = parts.get("train") or parts.get("all")
-    if train is not None and len(train.labels.values) < 2:
+    if train is None:
+        return
+    names, codes = shared_coding(list(parts.values()))
+    if protocol == "disjoint":
+        disjoint(np.concatenate(codes), len(names))
+    elif len(train.labels.values) < 2:
         raise _one_class(found.origin, train.labels.values)
 
 
@@ -264,7 +282,12 @@ def read(found: Found, zero_vectors: ZeroVectors, backbone: str | None, images: 
     }
     if list(tables) == ["all"]:
         tables = by_column(tables["all"], found.notes)
-    tables = {part: checked(table, zero_vectors, found.notes) for part, table in tables.items()}
+    notes = found.notes
+    if features and zero_vectors == "error":
+        zero_vectors = "keep"  # a blank picture is one picture, not a fault of the data
+    if features and backbone is not None and backbone.partition(":")[0] == "cnn":
+        notes = []  # black pixels are no vectors yet: the network makes some of them
+    tables = {part: checked(table, zero_vectors, notes) for part, table in tables.items()}
     widths = {part: table.x.shape[1] for part, table in tables.items()}
     if len(set(widths.values())) > 1:
         raise InputError(
@@ -274,10 +297,18 @@ def read(found: Found, zero_vectors: ZeroVectors, backbone: str | None, images: 
     return Read(found.name, found.origin, tables, found.notes, features)
 
 
-def extract_features(found: Found, backbone: str | None, images: Extraction) -> dict[str, Features]:
+def extract_features(
+    found: Found, backbone: str | None, images: Extraction, only: str | None = None
+) -> dict[str, Features]:
     """Features of the pictures of a source by part; none if it holds features already.
 
     Sentences about pictures that cannot be read are added to ``found.notes``.
+
+    Args:
+        found: the source.
+        backbone: ``clip-vit-b32`` if None.
+        images: how pictures are worked on.
+        only: the one part that is wanted.
 
     Raises:
         InputError: a backbone was asked for, but there are no pictures.
@@ -288,24 +319,40 @@ def extract_features(found: Found, backbone: str | None, images: Extraction) -> 
                 f"{found.origin} holds features, not pictures; leave out --backbone (backbone=)."
             )
         return {}
-    features = extract(found.pictures, replace(images, backbone=backbone or DEFAULT))
+    features = extract(found.pictures, replace(images, backbone=backbone or DEFAULT), only)
     for part, made in features.items():
-        if made.broken:
-            pictures = found.pictures[part]
-            named = [f"{pictures.ids[row]} ({why})" for row, why in sorted(made.broken.items())]
-            found.notes.append(
-                f"Pictures of {pictures.origin} that cannot be read, left out: "
-                f"{len(named):,} of {len(pictures):,}: {show_some(named)}."
-            )
+        found.notes.extend(_about_broken(found.pictures[part], made.broken))
     return features
 
 
-def _made_with(features: Mapping[str, Features]) -> dict[str, Any]:
-    """Fields of a Dataset that say what made its features."""
-    if not features:
-        return {}
-    name = next(iter(features.values())).backbone
-    return {"backbone": name, "manifests": {k: dict(v.manifest) for k, v in features.items()}}
+def _about_broken(pictures: Pictures, broken: Mapping[int, str]) -> list[str]:
+    if not broken:
+        return []
+    named = [f"{show(pictures.ids[row], 200)}: {why}" for row, why in list(broken.items())[:5]]
+    if len(broken) > len(named):
+        named.append(f"and {len(broken) - len(named):,} more, which results.json names")
+    notes = [
+        f"Pictures of {pictures.origin} that cannot be read, left out: {len(broken):,} of "
+        f"{len(pictures):,}: {'; '.join(named)}."
+    ]
+    whole = np.delete(pictures.labels.codes, list(broken))
+    lost = np.setdiff1d(pictures.labels.codes, whole)
+    if len(lost):
+        names = show_some(pictures.labels.values[code] for code in lost)
+        notes.append(f"Classes with no picture that can be read: {len(lost)} ({names}).")
+    return notes
+
+
+def _fingerprint(loaded: Read, train: Embeddings, test: Embeddings) -> str:
+    """Of the features; of pictures, of what decides them, which rounding does not change."""
+    if not loaded.features:
+        return fingerprint(train, test)
+    said = [loaded.features[part].manifest["key"] for part in sorted(loaded.features)]
+    said += [train.class_names, train.ids.tolist(), test.ids.tolist()]
+    digest = hashlib.sha256(json.dumps(said).encode())
+    for y in (train.y, test.y):
+        digest.update(np.ascontiguousarray(y, "<i8").data)
+    return digest.hexdigest()
 
 
 def _table(pictures: Pictures, features: Features) -> Table:

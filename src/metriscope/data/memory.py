@@ -20,6 +20,8 @@ LARGEST = {"cpu": 64, "cuda": 512}  # pictures in a batch; more is no faster
 COPIES = 5  # of a batch of pictures: decoded ahead, stacked, on their way
 _SHARE = 0.5  # of the free memory that a batch may take: others need some, and this is an estimate
 _UNLIMITED = 1 << 60  # what version 1 of control groups says where there is no limit
+_GROUPS = Path("/sys/fs/cgroup")
+_MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def batch_size(
@@ -49,7 +51,7 @@ def free_memory(device: str) -> int:
     if device == "cuda":
         return int(torch.cuda.mem_get_info()[0])
     free = int(psutil.virtual_memory().available)
-    return min([free, *_group_room(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))])
+    return min([free, *_group_room(_GROUPS, _MEMBERSHIP)])
 
 
 def out_of_memory(error: BaseException) -> bool:

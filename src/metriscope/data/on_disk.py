@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from metriscope.data.parquet_pictures import (
     require_labels,
 )
 from metriscope.data.pictures import Digest, Pictures, Raw
-from metriscope.data.reading import FEATURES
+from metriscope.data.reading import FEATURES, manifest_in
 from metriscope.data.table import Table, show, show_some
 from metriscope.types import InputError
 
@@ -54,8 +56,17 @@ class HubRows:
             yield from (raw_picture(cell, folder) for cell in cells.to_pylist())
 
     def identity(self, digest: Digest) -> str:
-        """Of the files' contents."""
-        return column_identity(self.column, self.files, digest)
+        """Of the files' contents, and of pictures that lie beside them."""
+        beside: list[Path] = []
+        if any(column.field("bytes").null_count for column in self._stored()):
+            found = (raw for raw in self.read(0, len(self)) if isinstance(raw, Path))
+            beside = [path for path in found if os.path.isfile(path)]  # noqa: PTH113
+        return column_identity(self.column, [*self.files, *beside], digest)
+
+    def _stored(self) -> list[Any]:
+        """The column as it is stored: structs with ``bytes`` and ``path``."""
+        chunks: list[Any] = self.dataset.data.column(self.column).chunks
+        return chunks
 
 
 def library() -> Any:
@@ -72,6 +83,19 @@ def library() -> Any:
             "pip install 'metriscope[images]'."
         ) from error
     return datasets
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """The progress bars of ``datasets`` would run across ours."""
+    datasets = library()
+    hidden = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not hidden:
+            datasets.enable_progress_bars()
 
 
 def recognises(folder: Path) -> bool:
@@ -117,7 +141,8 @@ def _load(folder: Path) -> Any:
     """A ``Dataset`` or a ``DatasetDict`` (a dict), its files mapped, not read."""
     datasets = library()
     try:
-        return datasets.load_from_disk(str(folder))
+        with without_bars():
+            return datasets.load_from_disk(str(folder), keep_in_memory=False)
     except Exception as error:  # whatever JSON, Arrow and datasets say of damaged files
         reason = (str(error).splitlines() or [""])[0][:120]
         raise InputError(
@@ -171,6 +196,7 @@ def _table(dataset: Any, origin: str) -> Table:
         beside.class_names,
         np.empty(0, np.int64) if ids is None else ids,
         beside.split(),
+        manifest_in(dataset.info.description),
     )
 
 

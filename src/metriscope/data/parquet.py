@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from metriscope.data.reading import FEATURES, LABELS, Contents, need, pick, reading
+from metriscope.data.reading import FEATURES, LABELS, Contents, manifest_in, need, pick, reading
 from metriscope.data.table import Labels, missing_labels
 from metriscope.disk import ABOUT
 from metriscope.text import name_rows
 from metriscope.types import InputError
 
 _ROWS = 1 << 15  # of one batch
+_ABOUT = ABOUT.encode()
 
 
 def read_parquet(paths: Sequence[Path]) -> Contents:
@@ -33,11 +34,12 @@ def read_parquet(paths: Sequence[Path]) -> Contents:
     import pyarrow.parquet as pq
 
     beside = Beside()
-    total = 0
+    total, manifest = 0, dict[str, Any]()
     for path in paths:
         with reading(path, b"PAR1"), pq.ParquetFile(path) as file:
             total += file.metadata.num_rows
             names = file.schema_arrow.names
+            manifest = manifest or manifest_in((file.schema_arrow.metadata or {}).get(_ABOUT))
 
     def blocks() -> Iterator[tuple[str, np.ndarray]]:
         start = 0
@@ -53,7 +55,8 @@ def read_parquet(paths: Sequence[Path]) -> Contents:
 
     x = stack(blocks(), total)
     labels = beside.labels(str(paths[0] if len(paths) == 1 else paths[0].parent), total)
-    return Contents(x, names, labels, beside.class_names, beside.ids(), beside.split())
+    ids, split = beside.ids(), beside.split()
+    return Contents(x, names, labels, beside.class_names, ids, split, manifest)
 
 
 def stack(blocks: Iterable[tuple[str, np.ndarray]], total: int) -> np.ndarray:

@@ -105,12 +105,30 @@ class Pictures:
             raise InputError(f"{self.origin}: no pictures in it.")
         if not len(self.ids):
             object.__setattr__(self, "ids", np.arange(n))
+        object.__setattr__(self, "ids", _as_text(self.ids))
+        texts = tuple(v if isinstance(v, int) else _escaped(v) for v in self.labels.values)
+        object.__setattr__(self, "labels", Labels(self.labels.codes, texts))
         for what, values in (("labels", self.labels), ("ids", self.ids), ("split", self.split)):
             if values is not None and len(values) != n:
                 raise InputError(f"{self.origin}: {n} pictures but {len(values)} {what}.")
 
     def __len__(self) -> int:
         return len(self.shelf)
+
+
+def _as_text(ids: np.ndarray) -> np.ndarray:
+    """Names of files that are no text (half surrogates) with escapes in their places."""
+    if ids.dtype.kind != "U":
+        return ids
+    try:
+        "".join(ids.tolist()).encode()
+    except UnicodeEncodeError:
+        return np.asarray([_escaped(name) for name in ids.tolist()], dtype=str)
+    return ids
+
+
+def _escaped(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _join(digests: Iterable[str]) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +22,10 @@ _PICKLE = re.compile(rb"\x80[\x02-\x05]")
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """What one file, or all shards of one table, hold; ``names`` as the file calls its arrays."""
+    """What one file, or all shards of one table, hold; ``names`` as the file calls its arrays.
+
+    ``manifest`` says how the features were made, if ``metriscope embed`` wrote them.
+    """
 
     x: np.ndarray
     names: Sequence[str]
@@ -28,6 +33,16 @@ class Contents:
     class_names: tuple[str, ...] | None = None
     ids: np.ndarray | None = None
     split: np.ndarray | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+
+def manifest_in(text: str | bytes | None) -> dict[str, Any]:
+    """How features were made, if ``text`` is the JSON object that ``embed`` leaves with them."""
+    try:
+        found = json.loads(text or "")["manifest"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 @contextmanager

@@ -14,10 +14,10 @@ from metriscope.data import layouts, on_disk
 from metriscope.data.datasets import DATASETS
 from metriscope.data.files import READERS, read_table
 from metriscope.data.folder import read_folder
-from metriscope.data.hub_layout import parquet_parts
+from metriscope.data.hub_layout import parquet_parts, require_whole
 from metriscope.data.parquet_pictures import image_column, read_parquet_pictures
 from metriscope.data.pictures import Pictures
-from metriscope.data.table import Table
+from metriscope.data.table import Table, show, show_some
 from metriscope.registry import unknown
 from metriscope.types import InputError
 
@@ -79,7 +79,7 @@ def find(source: Source, labels: Source | None = None) -> Found:
     except OSError as error:
         raise InputError(f"{text}: cannot be read: {error.strerror or error}.") from error
     if list(parts) == ["train"]:
-        notes.append("The folder has no test part, so its train part is split.")
+        notes.append("There is no test part: the train part is split where one is needed.")
         parts = {"all": parts["train"]}
     return Found(name, str(path), parts, notes)
 
@@ -97,6 +97,9 @@ def _from_path(path: Path, labels: Path | None, notes: list[str]) -> Mapping[str
     first = next(iter(sharded.values()))
     if first and image_column(first[0]):
         _no_labels(path, labels)
+        if "all" in sharded:
+            require_whole(first, sharded=False)
+        notes += _left_aside(sharded)
         return {part: read_parquet_pictures(paths) for part, paths in sharded.items()}
     if first or any(_is_part(entry) for entry in path.iterdir()):
         return read_folder(path, labels, notes)
@@ -108,6 +111,20 @@ def _from_path(path: Path, labels: Path | None, notes: list[str]) -> Mapping[str
             f"and test.* ({', '.join(READERS)}), nor Parquet files."
         )
     return pictures
+
+
+def _left_aside(sharded: Mapping[str, list[Path]]) -> list[str]:
+    """What was taken for the test part, and Parquet files that are of no part."""
+    used = {path for paths in sharded.values() for path in paths}
+    folders = {path.parent for path in used}
+    unused = sorted({path for folder in folders for path in folder.glob("*.parquet")} - used)
+    notes = []
+    test = sharded.get("test")
+    if test and not test[0].name.startswith("test"):
+        notes.append(f"There is no test file, so {show(test[0].name)} serves as test.")
+    if unused:
+        notes.append(f"Files of the folder that are not used: {show_some(p.name for p in unused)}.")
+    return notes
 
 
 def _is_part(entry: Path) -> bool:

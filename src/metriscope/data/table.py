@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,6 +116,7 @@ class Table:
         class_names: text; integer labels index it. None: the labels name themselves.
         ids: (n,) integers or text; by default the row numbers.
         split: (n,) text that says which part a row belongs to, or None.
+        manifest: how the features were made, by part, in plain JSON types; empty if unknown.
 
     Raises:
         InputError: wrong shapes or types, no rows, two classes with one name.
@@ -127,6 +128,7 @@ class Table:
     class_names: tuple[str, ...] | None = None
     ids: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     split: np.ndarray | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         x, n = self.x, len(self.x) if self.x.ndim else 0
@@ -166,7 +168,12 @@ class Table:
     def take(self, rows: np.ndarray) -> Table:
         """Some rows, with their ids; the split is left behind."""
         return Table(
-            self.x[rows], self.labels.take(rows), self.origin, self.class_names, self.ids[rows]
+            self.x[rows],
+            self.labels.take(rows),
+            self.origin,
+            self.class_names,
+            self.ids[rows],
+            manifest=self.manifest,
         )
 
 

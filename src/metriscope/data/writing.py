@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from metriscope.disk import ABOUT, atomically, storage_errors, write_embeddings
+from metriscope.disk import ABOUT, atomically, storage_errors, write_embeddings, write_json
 from metriscope.types import Embeddings, InputError
 
+MANIFEST = "_manifest.json"  # behind the stem of a .npy file
 _ROWS = 1 << 12  # of one block
 
 
@@ -80,7 +81,7 @@ def write(path: Path, rows: Rows) -> None:
     ``features``, ``labels``, ``class_names``, ``ids``, ``split``, ``manifest``;
     ``.safetensors`` has ``embeddings``, ``labels`` and, as metadata, class names and manifest;
     ``.npy`` has the features alone: labels go to ``<name>_labels.npy``, the manifest to
-    ``<name>_manifest.json``. Memory: a block of rows; ``.safetensors`` takes the whole matrix.
+    ``<name>_manifest.json``. Memory: a block of rows, whatever the format.
 
     Raises:
         InputError: a suffix that is not known.
@@ -91,16 +92,8 @@ def write(path: Path, rows: Rows) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.suffix:
             _write_folder(path, rows)
-        elif path.suffix.lower() == ".npy":  # what belongs to it first
-            beside = path.with_name(f"{path.stem}_labels.npy")
-            names = np.asarray(rows.class_names, dtype=str)
-            atomically(beside, lambda temporary: _save(temporary, names[rows.y]))
-            text = json.dumps(rows.manifest, indent=1)
-            atomically(
-                path.with_name(f"{path.stem}_manifest.json"),
-                lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"),
-            )
-            atomically(path, lambda temporary: _fill(temporary, rows))
+        elif path.suffix.lower() == ".npy":
+            atomically(path, lambda temporary: _write_npy(temporary, rows, path))
         else:
             atomically(path, lambda temporary: WRITERS[path.suffix.lower()](temporary, rows))
 
@@ -135,13 +128,22 @@ def _write_parquet(path: Path, rows: Rows) -> None:
     write_embeddings(path, rows.dim, blocks(), about)
 
 
+def _write_npy(temporary: Path, rows: Rows, path: Path) -> None:
+    """The features, and beside ``path`` what belongs to them."""
+    _fill(temporary, rows)
+    labels = np.asarray(rows.class_names, dtype=str)[rows.y]
+    atomically(path.with_name(f"{path.stem}_labels.npy"), lambda file: _save(file, labels))
+    write_json(path.with_name(f"{path.stem}{MANIFEST}"), rows.manifest)
+
+
 def _write_npz(path: Path, rows: Rows) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".tmp") as scratch:
-        _fill(Path(scratch.name), rows)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".", suffix=".tmp") as scratch:
+        features = Path(scratch, "features.npy")
+        _fill(features, rows)
         with path.open("wb") as file:
             np.savez(
                 file,
-                features=np.load(scratch.name, mmap_mode="r"),
+                features=np.load(features, mmap_mode="r"),
                 labels=rows.y,
                 class_names=np.asarray(rows.class_names, dtype=str),
                 ids=rows.ids,
@@ -151,23 +153,42 @@ def _write_npz(path: Path, rows: Rows) -> None:
 
 
 def _write_safetensors(path: Path, rows: Rows) -> None:
-    from safetensors.numpy import save_file
+    """By hand: the library takes all tensors at once, and orders metadata as it likes.
 
-    x = np.concatenate([block for piece in rows.pieces for block in piece.blocks()])
+    Eight bytes with the length of the header, the header in JSON, then the tensors.
+    """
+    n, size = len(rows), 4 * len(rows) * rows.dim
     about = {"class_names": rows.class_names, "manifest": rows.manifest}
-    tensors = {"embeddings": x.astype(np.float32, copy=False), "labels": rows.y}
-    # One key: the library writes several in an order that changes from run to run.
-    save_file(tensors, path, {ABOUT: json.dumps(about)})
+    header = {
+        "__metadata__": {ABOUT: json.dumps(about)},
+        "labels": {"dtype": "I64", "shape": [n], "data_offsets": [0, 8 * n]},
+        "embeddings": {
+            "dtype": "F32",
+            "shape": [n, rows.dim],
+            "data_offsets": [8 * n, 8 * n + size],
+        },
+    }
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.write(np.ascontiguousarray(rows.y, "<i8").data)
+        for piece in rows.pieces:
+            for block in piece.blocks():
+                file.write(np.ascontiguousarray(block, "<f4").data)
 
 
 def _write_folder(path: Path, rows: Rows) -> None:
     """A ``DatasetDict`` with the splits that there are, as ``save_to_disk`` writes it."""
     import shutil
 
-    from metriscope.data.on_disk import library
+    from metriscope.data.on_disk import library, without_bars
 
     datasets = library()
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".", suffix=".tmp") as scratch:
+    with (
+        tempfile.TemporaryDirectory(dir=path.parent, prefix=".", suffix=".tmp") as scratch,
+        without_bars(),
+    ):
         made = datasets.DatasetDict()
         for piece in rows.pieces:
             file = Path(scratch, f"{piece.split}.parquet")
@@ -175,6 +196,7 @@ def _write_folder(path: Path, rows: Rows) -> None:
             own = datasets.Dataset.from_parquet(str(file), cache_dir=f"{scratch}/cache")
             label = datasets.ClassLabel(names=list(rows.class_names))
             made[piece.split] = own.cast_column("label", label)
+            made[piece.split].info.description = json.dumps({"manifest": rows.manifest})
         made.save_to_disk(f"{scratch}/made")
         if path.is_dir():
             path.rmdir()  # empty: see check_suffix

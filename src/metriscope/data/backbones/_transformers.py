@@ -21,7 +21,7 @@ from metriscope.data.backbones._tower import (
 )
 from metriscope.data.backbones.base import Backbone, Extractor
 from metriscope.data.pictures import Digest
-from metriscope.data.table import show, show_some
+from metriscope.data.table import show
 from metriscope.text import plain
 from metriscope.types import InputError
 
@@ -116,6 +116,7 @@ def _load_model(checkpoint: Checkpoint, tower: Tower, dtype: Any) -> Any:
                 config=config,
                 dtype=dtype,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # refused below, by name
                 local_files_only=True,
                 weights_only=True,
             )
@@ -126,14 +127,18 @@ def _load_model(checkpoint: Checkpoint, tower: Tower, dtype: Any) -> Any:
             f"{checkpoint.name}: the weights in {plain(checkpoint.folder)} cannot be loaded into "
             f"{tower.model}: damaged, or of another model? ({first_line(error)})"
         ) from error
-    missing = {name for name in info["missing_keys"] if not name.endswith(UNUSED)}
-    if tower.tensor != POOLED:
-        missing = {name for name in missing if not name.startswith(POOLERS)}
-    if missing or info["mismatched_keys"]:
-        wrong = missing or {str(key) for key, *_ in info["mismatched_keys"]}
+    spare = () if tower.tensor == POOLED else POOLERS
+    wrong = dict.fromkeys(info["missing_keys"], "is missing") | {
+        name: f"has shape {tuple(found)}, not {tuple(due)}"
+        for name, found, due in info["mismatched_keys"]
+    }
+    used = [k for k in sorted(wrong) if not k.endswith(UNUSED) and not k.startswith(spare)]
+    if used:
+        first = "; ".join(f"{show(name, 100)} {wrong[name]}" for name in used[:2])
+        more = f"; and {len(used) - 2} more" if len(used) > 2 else ""
         raise InputError(
             f"{checkpoint.name}: the weights in {plain(checkpoint.folder)} do not fit "
-            f"{tower.model}: {len(wrong)} of its tensors are missing or have another shape "
-            f"({show_some(sorted(wrong), 3)})."
+            f"{tower.model}: {len(used)} of its tensors are missing or have another shape "
+            f"({first}{more})."
         )
     return model
