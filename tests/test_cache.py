@@ -283,7 +283,7 @@ def test_the_manifest_names_this_request_whoever_filled_the_cache(
     assert again.manifest == others.manifest
 
 
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
 def test_a_machine_at_its_limits_makes_no_picture_broken(
     fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:

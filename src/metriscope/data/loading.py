@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -85,7 +85,7 @@ def load(
     if protocol not in get_args(Protocol):
         raise InputError(f"split is {protocol!r}; it must be closed or disjoint.")
     found = find(source, labels)
-    _check_parts(found, protocol)  # before hours of work on pictures
+    _check(found, ("train", "test"), protocol)
     loaded = read(found, zero_vectors, backbone, images)
     made, how = loaded.parts(protocol, seed, test_fraction)
     for part in ("train", "test"):
@@ -134,7 +134,9 @@ def load_source(
     """
     if split not in get_args(Part):
         raise InputError(f"split is {split!r}; it must be one of train, test, all.")
-    loaded = read(find(source, labels), zero_vectors, backbone, images)
+    found = find(source, labels)
+    _check(found, () if split == "all" else (split,), protocol)
+    loaded = read(found, zero_vectors, backbone, images)
     if split == "all":
         return loaded.everything()
     made, _ = loaded.parts(protocol, seed, test_fraction)
@@ -238,20 +240,25 @@ class Read:
         return Embeddings(x, y, names, split, table.origin, table.ids)
 
 
-def _check_parts(found: Found, protocol: Protocol) -> None:
-    """What would be refused after the work is refused before it."""
+def _check(found: Found, wanted: Collection[str], protocol: Protocol) -> None:
+    """What would be refused after the work on pictures is refused before it."""
     parts = found.pictures
-    missing = {"train", "test"} - parts.keys()
-    if parts and "all" not in parts and missing:
-        raise _no_part(found.origin, missing.pop())
-    train = parts.get("train") or parts.get("all")
-    if train is None:
+    if not parts:
         return
     names, codes = shared_coding(list(parts.values()))
     if protocol == "disjoint":
         disjoint(np.concatenate(codes), len(names))
-    elif len(train.labels.values) < 2:
-        raise _one_class(found.origin, train.labels.values)
+        return
+    there = set(parts)
+    if there == {"all"}:  # divided by its split values, if they say so, or here
+        split = parts["all"].split
+        there = {"train", "test"} & set([] if split is None else np.unique(split).tolist())
+    for part in wanted if there else ():
+        if part not in there:
+            raise _no_part(found.origin, part)
+    present = np.unique(dict(zip(parts, codes, strict=True)).get("train", codes[0]))
+    if len(wanted) > 1 and len(present) < 2:
+        raise _one_class(found.origin, [names[code] for code in present])
 
 
 def _no_part(origin: str, part: str) -> InputError:
@@ -335,11 +342,13 @@ def _about_broken(pictures: Pictures, broken: Mapping[int, str]) -> list[str]:
         f"Pictures of {pictures.origin} that cannot be read, left out: {len(broken):,} of "
         f"{len(pictures):,}: {'; '.join(named)}."
     ]
-    whole = np.delete(pictures.labels.codes, list(broken))
-    lost = np.setdiff1d(pictures.labels.codes, whole)
+    names, codes = shared_coding([pictures])
+    lost = np.setdiff1d(codes[0], np.delete(codes[0], list(broken)))
     if len(lost):
-        names = show_some(pictures.labels.values[code] for code in lost)
-        notes.append(f"Classes with no picture that can be read: {len(lost)} ({names}).")
+        notes.append(
+            f"Classes with no picture that can be read: {len(lost)} "
+            f"({show_some(names[code] for code in lost)})."
+        )
     return notes
 
 
