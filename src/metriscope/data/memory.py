@@ -19,7 +19,6 @@ from torch.utils._pytree import tree_leaves
 LARGEST = {"cpu": 64, "cuda": 512}  # pictures in a batch; more is no faster
 COPIES = 5  # of a batch of pictures: decoded ahead, stacked, on their way
 _SHARE = 0.5  # of the free memory that a batch may take: others need some, and this is an estimate
-_UNLIMITED = 1 << 60  # what version 1 of control groups says where there is no limit
 _GROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 
@@ -122,7 +121,7 @@ def _group_room(mount: Path, membership: Path) -> list[int]:
         for folder in (root / group, *(root / parent for parent in group.parents)):
             try:
                 limit, used = ((folder / name).read_text().strip() for name in names)
-                if limit != "max" and int(limit) < _UNLIMITED:
+                if limit != "max":  # version 1 says 2⁶³ − 4096 where there is none
                     found.append(max(0, int(limit) - int(used)))
             except (OSError, ValueError):
                 continue
