@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from jaxtyping import install_import_hook
@@ -54,3 +57,23 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(cache, "SHARD", 16)
     monkeypatch.setitem(memory.LARGEST, "cpu", 8)
     return fake
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a kind of tiny model, which no test may change."""
+    from tests import tiny_models
+
+    root = tmp_path_factory.mktemp("models")
+
+    def folder(kind: str) -> Path:
+        path = root / kind
+        return path if path.exists() else tiny_models.save(kind, path)
+
+    return folder
+
+
+@pytest.fixture
+def own(saved: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
+    """A copy of it to break."""
+    return lambda kind: Path(shutil.copytree(saved(kind), tmp_path / "model"))

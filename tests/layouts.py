@@ -13,7 +13,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from PIL import Image
+
+from metriscope.data.layouts import read_pictures
+from metriscope.data.pictures import Pictures
+from metriscope.types import InputError
 
 WNIDS = ("n01443537", "n01629819", "n01641577")
 
@@ -236,3 +241,18 @@ def write_parquet(
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, path)
     return path
+
+
+def read(folder: Path) -> dict[str, Pictures]:
+    parts = read_pictures(folder, [])
+    assert parts is not None
+    return parts
+
+
+def refused(folder: Path, *words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(folder)
+    message = str(caught.value)
+    assert message.count("\n") <= 1
+    for word in words:
+        assert word in message, message

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,26 +11,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from tests import tiny_models
 from tests.tiny_models import edit, error_of, of
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The folder of a kind of tiny model, which no test may change."""
-    root = tmp_path_factory.mktemp("models")
-
-    def folder(kind: str) -> Path:
-        path = root / kind
-        return path if path.exists() else tiny_models.save(kind, path)
-
-    return folder
-
-
-@pytest.fixture
-def own(saved: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
-    """A copy of it to break."""
-    return lambda kind: Path(shutil.copytree(saved(kind), tmp_path / "model"))
 
 
 def test_a_folder_that_lacks_something(own: Callable[[str], Path], tmp_path: Path) -> None:

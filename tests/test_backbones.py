@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,24 +26,6 @@ from tests.tiny_models import KINDS, by_hand, digest, error_of, features, of, so
 POOLED = "pooler_output"
 CLS = "last_hidden_state[:, 0]"
 TOKENS = "mean of last_hidden_state over tokens"
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The folder of a kind of tiny model, which no test may change."""
-    root = tmp_path_factory.mktemp("models")
-
-    def folder(kind: str) -> Path:
-        path = root / kind
-        return path if path.exists() else tiny_models.save(kind, path)
-
-    return folder
-
-
-@pytest.fixture
-def own(saved: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
-    """A copy of it to break."""
-    return lambda kind: Path(shutil.copytree(saved(kind), tmp_path / "model"))
 
 
 # ------------------------------------------------------------------ equal to the library, by hand

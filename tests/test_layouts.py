@@ -8,25 +8,11 @@ from pathlib import Path
 import pytest
 
 from metriscope.data.hub_layout import parquet_parts
-from metriscope.data.layouts import cars, cifar_batches, cub, idx, read_pictures, tiny_imagenet
+from metriscope.data.layouts import cars, cifar_batches, cub, idx, tiny_imagenet
 from metriscope.data.pictures import Files, Pictures
 from metriscope.types import InputError
 from tests import layouts
-
-
-def read(folder: Path) -> dict[str, Pictures]:
-    parts = read_pictures(folder, [])
-    assert parts is not None
-    return parts
-
-
-def refused(folder: Path, *words: str) -> None:
-    with pytest.raises(InputError) as caught:
-        read(folder)
-    message = str(caught.value)
-    assert message.count("\n") <= 1
-    for word in words:
-        assert word in message, message
+from tests.layouts import read, refused
 
 
 def names_of(pictures: Pictures) -> list[str]:

@@ -13,26 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metriscope.data.layouts import read_pictures
-from metriscope.data.pictures import Arrays, Pictures
-from metriscope.types import InputError
+from metriscope.data.pictures import Arrays
 from tests import layouts
-
-
-def read(folder: Path) -> dict[str, Pictures]:
-    parts = read_pictures(folder, [])
-    assert parts is not None
-    return parts
-
-
-def refused(folder: Path, *words: str) -> None:
-    with pytest.raises(InputError) as caught:
-        read(folder)
-    message = str(caught.value)
-    assert message.count("\n") <= 1
-    for word in words:
-        assert word in message, message
-
+from tests.layouts import read, refused
 
 # ----------------------------------------------------------------------------------------- CIFAR-10
 

@@ -114,9 +114,12 @@ def test_identity_is_of_the_content(tmp_path: Path) -> None:
     shelves = [read_quietly(tmp_path / name)["all"].shelf for name in "abc"]
     a, b, c = (shelf.identity(digest) for shelf in shelves)
     assert a == b != c
-    assert HubRows(
-        shelves[0].dataset.rename_column("img", "other"), "other", shelves[0].files
-    ).identity(digest) != a
+    assert (
+        HubRows(
+            shelves[0].dataset.rename_column("img", "other"), "other", shelves[0].files
+        ).identity(digest)
+        != a
+    )
 
 
 def test_pictures_by_path_only_beside_the_files(tmp_path: Path) -> None:
