@@ -249,6 +249,8 @@ def test_a_part_that_is_not_there(tmp_path: Path, fake: Any) -> None:
     folders(tmp_path / "half" / "test")
     with pytest.raises(InputError, match="no train part; "):
         embed(tmp_path / "half", tmp_path / "a.npz", backbone="fake", part="train")
+    with pytest.raises(InputError, match="no test part; "):
+        load(known, backbone="fake")
     for ask in (load, lambda *args, **how: load_source(*args, "train", **how)):
         with pytest.raises(InputError, match="no train part; "):
             ask(tmp_path / "half", backbone="fake")

@@ -14,22 +14,34 @@ ZeroVectors = Literal["error", "keep", "drop"]
 BLOCK = 1 << 12  # rows looked at or hashed at once
 
 
+def rows_by_split(split: np.ndarray | None, origin: str) -> dict[str, np.ndarray]:
+    """Rows of ``train`` and ``test`` by a table's ``split`` values; none if it is not divided.
+
+    Raises:
+        InputError: values of which none is ``train`` or ``test``.
+    """
+    if split is None or np.all(split == "all"):
+        return {}
+    rows = {part: np.flatnonzero(split == part) for part in ("train", "test")}
+    found = {part: chosen for part, chosen in rows.items() if len(chosen)}
+    if not found:
+        raise InputError(
+            f"{origin}: split has the values {show_some(np.unique(split))}; they must be 'train' "
+            "and 'test'. Leave the split out to have one made here."
+        )
+    return found
+
+
 def by_column(table: Table, notes: list[str]) -> dict[str, Table]:
     """Parts by the table's ``split`` values, if it has any that say so."""
-    if table.split is None or np.all(table.split == "all"):
+    rows = rows_by_split(table.split, table.origin)
+    if not rows or table.split is None:
         return {"all": table}
-    rows = {part: np.flatnonzero(table.split == part) for part in ("train", "test")}
-    parts = {part: table.take(chosen) for part, chosen in rows.items() if len(chosen)}
-    others = np.setdiff1d(table.split, list(rows))
-    if not parts:
-        raise InputError(
-            f"{table.origin}: split has the values {show_some(others)}; they must be 'train' and "
-            "'test'. Leave the split out to have one made here."
-        )
     left = len(table) - sum(map(len, rows.values()))
     if left:
+        others = np.setdiff1d(table.split, ["train", "test"])
         notes.append(f"Rows left out for their split ({show_some(others)}): {left}.")
-    return parts
+    return {part: table.take(chosen) for part, chosen in rows.items()}
 
 
 def checked(table: Table, zero_vectors: ZeroVectors, notes: list[str]) -> Table:

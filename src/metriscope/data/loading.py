@@ -11,7 +11,15 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from metriscope.data.backbones import DEFAULT
-from metriscope.data.checks import BLOCK, ZeroVectors, by_column, checked, float_type, remarks
+from metriscope.data.checks import (
+    BLOCK,
+    ZeroVectors,
+    by_column,
+    checked,
+    float_type,
+    remarks,
+    rows_by_split,
+)
 from metriscope.data.extraction import Extraction, Features, extract
 from metriscope.data.pictures import Pictures
 from metriscope.data.sources import Found, Source, find
@@ -246,17 +254,17 @@ def _check(found: Found, wanted: Collection[str], protocol: Protocol) -> None:
     if not parts:
         return
     names, codes = shared_coding(list(parts.values()))
+    coded = dict(zip(parts, codes, strict=True))
+    if "all" in parts:
+        rows = rows_by_split(parts["all"].split, found.origin)
+        coded = {part: codes[0][chosen] for part, chosen in rows.items()} or coded
     if protocol == "disjoint":
-        disjoint(np.concatenate(codes), len(names))
+        disjoint(np.concatenate(list(coded.values())), len(names))
         return
-    there = set(parts)
-    if there == {"all"}:  # divided by its split values, if they say so, or here
-        split = parts["all"].split
-        there = {"train", "test"} & set([] if split is None else np.unique(split).tolist())
-    for part in wanted if there else ():
-        if part not in there:
+    for part in wanted if "all" not in coded else ():
+        if part not in coded:
             raise _no_part(found.origin, part)
-    present = np.unique(dict(zip(parts, codes, strict=True)).get("train", codes[0]))
+    present = np.unique(next(iter(coded.values())))
     if len(wanted) > 1 and len(present) < 2:
         raise _one_class(found.origin, [names[code] for code in present])
 
