@@ -11,7 +11,7 @@ from metriscope.text import name_rows
 from metriscope.types import Embeddings, InputError, rows_where_not
 
 ZeroVectors = Literal["error", "keep", "drop"]
-BLOCK = 1 << 12  # rows looked at or hashed at once
+BLOCK = 1 << 10  # rows looked at or hashed at once
 
 
 def rows_by_split(split: np.ndarray | None, origin: str) -> dict[str, np.ndarray]:
