@@ -148,10 +148,10 @@ class _Part:
         folder: Path,
         digests: Digests,
     ) -> None:
-        self.pictures, self.backbone, self.how = pictures, backbone, how
+        self.pictures, self.backbone, self.how, self.digests = pictures, backbone, how, digests
         self.what = f"{name}: {backbone.name}"
         self.about: dict[str, Any] = {
-            "data": self._identity(digests),
+            "data": self._identity(),
             "part": name,
             "rows": len(pictures),
             "recipe": dict(backbone.recipe),
@@ -185,10 +185,10 @@ class _Part:
             [path for _, path in sorted(held.shards.items())],
         )
 
-    def _identity(self, digests: Digests) -> str:
+    def _identity(self) -> str:
         """Of the pictures. Says so where it takes long."""
         shelf, begun = self.pictures.shelf, time.monotonic()
-        known = digests.ahead(shelf.paths) if isinstance(shelf, Files) else digests
+        known = self.digests.ahead(shelf.paths) if isinstance(shelf, Files) else self.digests
         told = False
 
         def digest(path: Path) -> str:
@@ -228,7 +228,17 @@ class _Part:
             loaded = model()  # before progress begins: the rate is that of pictures
             self.how.progress(self.what, now.done, len(self.pictures))
             self._compute(loaded, wanted, now)
+            self._require_unchanged([now.shards[i] for i in wanted])
         return now
+
+    def _require_unchanged(self, written: Sequence[Path]) -> None:
+        """Features of a picture that changed meanwhile must not stay under its old content."""
+        if self._identity() != self.about["data"]:
+            self.entry.remove(tuple(written))
+            raise InputError(
+                f"{self.pictures.origin}: pictures changed while they were read. Run the same "
+                "command again when nothing writes there."
+            )
 
     def _begin(self, model: Model) -> dict[str, Any]:
         """The manifest, written."""

@@ -76,7 +76,8 @@ def load(
         seed: of the split made here, and of nothing else.
         test_fraction: share of the test part of the split made here.
         zero_vectors: rows of norm below 1e-6 have no direction. ``error`` refuses them, ``keep``
-            keeps them, ``drop`` leaves them out; the last two are noted.
+            keeps them, ``drop`` leaves them out; the last two are noted. Of pictures, ``error``
+            is ``keep``: a blank one is no fault of the data.
         protocol: ``closed``: the split above. ``disjoint``: all rows together, then the first half
             of the classes trains and the second tests; see
             :func:`~metriscope.data.split.disjoint`.
