@@ -29,6 +29,8 @@ from metriscope.types import (
     Scores,
 )
 
+LONG = 10_000_000  # numbers; scoring more takes seconds
+
 
 def compare(
     source: str | os.PathLike[str] | Dataset,
@@ -127,6 +129,8 @@ def compare(
             f"rows, {dataset.train.x.shape[1]} features, {dataset.num_classes} classes (split: "
             f"{dataset.split}); jobs: {jobs}, threads of each: {grid.threads_for(jobs)}"
         )
+        if dataset.test.x.size > LONG:
+            notify("scoring the untrained features, which every loss has to beat")
         about = _about(source, dataset, store, specs, command, jobs)
         if store.others(specs):
             notify(
