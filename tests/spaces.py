@@ -98,3 +98,9 @@ HARD: dict[str, Callable[[], Arrays]] = {
     "clumps": clumps,
 }
 """Spaces by name, each in a place where a formula has an edge."""
+
+
+def exact_squared(q: np.ndarray, g: np.ndarray) -> np.ndarray:
+    """Squared distances from differences, in extended precision."""
+    d = q[:, None, :].astype(np.longdouble) - g[None, :, :].astype(np.longdouble)
+    return (d**2).sum(2)

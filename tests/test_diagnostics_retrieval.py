@@ -12,7 +12,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from metriscope.diagnostics.base import find_neighbours, measure
+from metriscope.diagnostics.base import measure
+from metriscope.ops import find_neighbours
 from metriscope.types import Scores
 from tests.spaces import HARD, Arrays, clumps, cone, space, unit
 

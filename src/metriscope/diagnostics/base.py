@@ -201,9 +201,9 @@ class Space:
         return singular_values(self.z)
 
     @cached_property
-    def neighbours(self) -> Neighbours:
+    def neighbours(self) -> ops.Neighbours:
         """What a search of every row among the others found."""
-        return find_neighbours(self.z, self.y)
+        return ops.find_neighbours(self.z, self.y)
 
     def _unit(self, embeddings: Embeddings) -> Float[Tensor, "n d"]:
         x = torch.from_numpy(np.array(embeddings.x, np.float64))
@@ -211,42 +211,6 @@ class Space:
 
     def _codes(self, embeddings: Embeddings) -> Int[Tensor, " n"]:
         return torch.from_numpy(np.array(embeddings.y)).to(self.device)
-
-
-@dataclass(frozen=True, eq=False)
-class Neighbours:
-    """Each of n rows searched among the other n − 1, by cosine; ties go to the lower row.
-
-    Attributes:
-        nearest: (n, min(10, n − 1)) rows, nearest first.
-        relevant: (n,) R, how many others there are of a row's class.
-        hits: (n,) how many of its R nearest are of its class.
-        precision: (n,) (1/R) Σ_{i≤R} P(i)·rel(i), its average precision at R; NaN where R = 0.
-    """
-
-    nearest: Int[Tensor, "n k"]
-    relevant: Int[Tensor, " n"]
-    hits: Float[Tensor, " n"]
-    precision: Float[Tensor, " n"]
-
-
-def find_neighbours(z: Float[Tensor, "n d"], y: Int[Tensor, " n"]) -> Neighbours:
-    """One sweep over all pairs, a block at a time: O(n²d) time, O(n) memory."""
-    n = len(z)
-    _, inverse, counts = torch.unique(y, return_inverse=True, return_counts=True)
-    relevant = counts[inverse] - 1
-    most = int(relevant.max())
-    nearest = y.new_empty(n, min(10, n - 1))
-    hits, precision = z.new_zeros(n), z.new_zeros(n)
-    if n > 1:
-        rank = torch.arange(1, most + 1, dtype=z.dtype, device=z.device)
-        for part, index, _ in ops.neighbour_blocks(z, None, min(max(10, most), n - 1)):
-            nearest[part] = index[:, : nearest.shape[1]]
-            found = (y[index[:, :most]] == y[part, None]) & (rank <= relevant[part, None])
-            so_far = found.cumsum(1)
-            hits[part] = found.sum(1)
-            precision[part] = (so_far * found / rank).sum(1)
-    return Neighbours(nearest, relevant, hits, precision / relevant)
 
 
 def ratio(
