@@ -28,8 +28,7 @@ docs: $(DOCS_INSTALLED)
 	@echo "open docs/_build/html/index.html"
 
 bench: $(INSTALLED)
-	$(BIN)/python scripts/bench.py
-	$(BIN)/python scripts/bench_extraction.py
+	$(BIN)/python -m benchmarks $(BENCH)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis docs/_build build

@@ -44,6 +44,24 @@ def test_compare_takes_a_dataset_and_gives_results(tmp_path: Path) -> None:
     assert metriscope.load_results(tmp_path / "o").runs == results.runs
 
 
+def test_there_are_never_more_jobs_than_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metriscope.grid.cores", lambda: 1)
+    said: list[str] = []
+    results = metriscope.compare(
+        tiny_dataset(),
+        losses=["scl"],
+        seeds=2,
+        jobs=9,
+        out=tmp_path / "o",
+        notify=said.append,
+        **QUICK,
+    )
+    assert (results.about["jobs"], results.about["threads"]) == (1, 1)
+    assert any("--jobs 9 is more than the cores" in sentence for sentence in said)
+
+
 def test_the_trained_head_can_be_used_again(tmp_path: Path) -> None:
     data = tiny_dataset()
     run = metriscope.compare(data, losses=["ccl"], seeds=1, out=tmp_path / "o", **QUICK).runs[0]

@@ -372,7 +372,7 @@ def test_more_classes_than_a_simplex_allows_keeps_an_angle() -> None:
 
 def test_uniformity_of_an_even_sphere_is_the_known_value() -> None:
     x = np.random.default_rng(0).standard_normal((1500, 128))
-    s = measure(space(x, np.arange(1500) % 2), ["alignment_uniformity"])
+    s = measure(space(x, np.arange(1500) % 2), ["uniformity"])
     # E exp(4⟨u, v⟩) e⁻⁴ over the sphere in d dimensions is e⁻⁴ (1 + 16/2d + …): −4 + 8/d.
     assert s["uniformity"] == pytest.approx(-4 + 8 / 128, abs=0.002)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -159,6 +160,110 @@ def test_an_interrupt_stops_the_workers(store: Store) -> None:
 def test_jobs_times_threads_is_at_most_the_cores() -> None:
     for jobs in (1, 2, 3, 64):
         assert threads_for(jobs) == 1 or jobs * threads_for(jobs) <= cores()
+
+
+GROUPS = {
+    "none": ("0::/\n", {}, math.inf),
+    "no limit": ("0::/\n", {"cpu.max": "max 100000\n"}, math.inf),
+    "version 2": ("0::/\n", {"cpu.max": "200000 100000\n"}, 2),
+    "the group itself": ("0::/a/b\n", {"a/b/cpu.max": "150000 100000"}, 1.5),
+    "one above it": (
+        "0::/a/b\n",
+        {"a/b/cpu.max": "max 100000", "a/cpu.max": "50000 100000", "cpu.max": "400000 100000"},
+        0.5,
+    ),
+    "another group": ("0::/a\n", {"b/cpu.max": "100000 100000"}, math.inf),
+    "version 1": (
+        "9:cpuset:/x\n4:cpu,cpuacct:/a\n0::/\n",
+        {"cpu/a/cpu.cfs_quota_us": "300000\n", "cpu/a/cpu.cfs_period_us": "100000\n"},
+        3,
+    ),
+    "version 1, no limit": (
+        "4:cpu:/\n",
+        {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"},
+        math.inf,
+    ),
+    "version 1, the group's name on the host": (
+        "4:cpu,cpuacct:/docker/0a1b\n",
+        {"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "50000\n"},
+        4,
+    ),
+    "garbage": ("what\n0::/\n", {"cpu.max": "many"}, math.inf),
+    "garbage in a limit": ("0::/\n", {"cpu.max": "1 0 0\n"}, math.inf),
+}
+
+
+@pytest.mark.parametrize("what", GROUPS)
+def test_a_limit_of_a_container_is_found(tmp_path: Path, what: str) -> None:
+    group, files, limit = GROUPS[what]
+    for name, text in {"proc/self/cgroup": group}.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(text)
+    for name, text in files.items():
+        path = tmp_path / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert grid.cpu_limit(tmp_path) == limit
+
+
+@pytest.mark.parametrize(
+    ("limit", "allowed", "expected"),
+    [(2.0, 64, 2), (1.5, 64, 1), (0.5, 64, 1), (math.inf, 6, 6), (8.0, 6, 6)],
+)
+def test_cores_are_what_both_the_affinity_and_the_container_allow(
+    monkeypatch: pytest.MonkeyPatch, limit: float, allowed: int, expected: int
+) -> None:
+    monkeypatch.setattr(grid, "cpu_limit", lambda: limit)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(allowed)), raising=False)
+    assert cores() == expected
+    assert threads_for(2) == max(1, expected // 2)
+    assert grid.cpu_limit() == limit
+
+
+def test_no_proc_means_no_limit(tmp_path: Path) -> None:
+    assert grid.cpu_limit(tmp_path) == math.inf
+
+
+def test_workers_start_while_the_data_are_written(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    start, save = grid._start, grid.save_scratch
+
+    def starts(*args: object) -> object:
+        order.append("start")
+        return start(*args)  # type: ignore[arg-type]
+
+    def saves(*args: object) -> None:
+        order.append("save")
+        save(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(grid, "_start", starts)
+    monkeypatch.setattr(grid, "save_scratch", saves)
+    (result,) = run([tiny_spec()], tiny_dataset(), store, jobs=2, observer=Silent())
+    assert result.status == "done"
+    assert order == ["start", "save"]  # and no more workers than runs
+
+
+def test_a_disk_too_full_for_the_data_stops_the_workers(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers: list[grid._Worker] = []
+    start = grid._start
+
+    def starts(*args: object) -> grid._Worker:
+        workers.append(start(*args))  # type: ignore[arg-type]
+        return workers[-1]
+
+    def saves(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(grid, "_start", starts)
+    monkeypatch.setattr(grid, "save_scratch", saves)
+    specs = [tiny_spec(), tiny_spec(seed=1)]
+    with pytest.raises(StorageError, match="No space left"):
+        run(specs, tiny_dataset(), store, jobs=2, observer=Silent())
+    assert [worker.process.poll() for worker in workers] == [-9, -9]
 
 
 NOISY = '''

@@ -145,6 +145,44 @@ def test_embedding_is_forward_without_dropout_a_block_at_a_time(
     torch.testing.assert_close(got, head.eval()(x), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("p", [0.15, 0.5, 0.999])
+def test_dropout_keeps_a_share_and_its_mean(p: float, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    x = torch.full((1000, 999), 3.0, dtype=dtype, requires_grad=True)
+    out = network.Dropout(p)(x)
+    assert out.dtype == dtype
+    kept = out != 0
+    sd = (p * (1 - p) / x.numel()) ** 0.5
+    assert float(kept.double().mean()) == pytest.approx(1 - p, abs=4 * sd + 2**-17)
+    # Rounded to 2⁻¹⁶, p scales what is kept as it drops the rest.
+    torch.testing.assert_close(
+        out[kept], torch.full_like(out[kept], 3 / (1 - p)), rtol=0.01, atol=0
+    )
+    out.sum().backward()
+    assert x.grad is not None
+    torch.testing.assert_close(x.grad, out.detach() / 3)
+    rows, columns = kept.double().mean(1), kept.double().mean(0)
+    for share, n in ((rows, 999), (columns, 1000)):  # no pattern along either side
+        assert float(share.std()) == pytest.approx((p * (1 - p) / n) ** 0.5, rel=0.1)
+
+
+def test_dropout_is_drawn_anew_and_from_the_seed() -> None:
+    layer, x = network.Dropout(0.3), torch.ones(7, 3)
+    torch.manual_seed(1)
+    first, second = layer(x), layer(x)
+    torch.manual_seed(1)
+    assert torch.equal(layer(x), first)
+    assert not torch.equal(second, first)
+
+
+def test_dropout_does_nothing_in_evaluation_at_p_0_and_to_no_rows() -> None:
+    x = torch.ones(5, 3)
+    assert torch.equal(network.Dropout(0.9).eval()(x), x)
+    assert torch.equal(network.Dropout(0.0)(x), x)
+    assert network.Dropout(0.5)(x[:0]).shape == (0, 3)
+
+
 # ---------------------------------------------------------------------------------------- training
 
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils import get_total_norm
 
-from metriscope import losses
+from metriscope import losses, ops
+from metriscope import train as training
 from metriscope.diagnostics.base import reading
+from metriscope.losses import LOSSES
 from metriscope.losses.base import Loss
 from metriscope.network import Head
 from metriscope.samplers import SAMPLERS
-from metriscope.train import TrainingError, _step, make_optimizer, train
-from metriscope.types import HeadSpec, OptimizerSpec
+from metriscope.train import TrainingError, _epoch, _stack, _step, make_optimizer, train
+from metriscope.types import HeadSpec, OptimizerSpec, Share
 from tests.helpers import tiny_dataset, tiny_spec
 
 TRACE = [
@@ -121,11 +125,124 @@ def test_losses_of_one_seed_start_from_the_same_head_and_see_the_same_batches() 
     assert seen["scl"] == seen["arcface"]
 
 
+def plain_epoch(
+    head: Head, loss: Loss, optimizer: torch.optim.Optimizer, x: Any, y: Any, batches: Any
+) -> dict[str, float | None]:
+    """The slow way: a batch, a step and a number at a time."""
+    sums: dict[str, list[tuple[float, float]]] = {}
+    for chosen in batches:
+        head.zero_grad()
+        loss.zero_grad()
+        scaled = (x[chosen] - head.shift) / head.scale
+        z = ops.normalize(head.layers(scaled))
+        z.retain_grad()
+        out = loss.evaluate(z, y[chosen])
+        out.loss.backward()
+        g = z.grad.norm(dim=1).double()
+        total, b = float(out.total_terms), len(chosen)
+        pulls = float(g.max() > 0)
+        effective = float(g.sum() ** 2 / (b * g.square().sum())) if pulls else 0.0
+        own = [p.grad for p in loss.parameters() if p.grad is not None]
+        row: dict[str, tuple[float, float]] = {
+            "loss": (float(out.loss.detach()), float(total > 0)),
+            "active.terms": (float(out.active_terms), total),
+            "active.samples": (float(out.active_samples.sum()), float(b - out.excluded)),
+            "active.literal": (float(out.active_terms), b * float(total > 0)),
+            "active.effective": (effective, pulls),
+            "grad_norm.head": (float(get_total_norm([p.grad for p in head.parameters()])), 1.0),
+            "grad_norm.loss": (float(get_total_norm(own)), 1.0) if own else (0.0, 0.0),
+        }
+        row |= {k: (float(s.part), float(s.whole)) for k, s in out.details.items()}
+        for name, pair in row.items():
+            sums.setdefault(name, []).append(pair)
+        optimizer.step()
+    means: dict[str, float | None] = {}
+    for name, pairs in sums.items():
+        known = [(part, whole) for part, whole in pairs if whole > 0]
+        whole = sum(whole for _, whole in known)
+        means[name] = sum(part for part, _ in known) / whole if known else None
+    return means
+
+
+FEATURES = {
+    "random": lambda x: x,
+    "collapsed": lambda x: 1 + 1e-6 * x,
+    "duplicated": lambda x: x[:1].repeat(len(x), 1),
+    "tied": lambda x: x.round(),
+}
+
+
+@pytest.mark.parametrize("what", FEATURES)
+@pytest.mark.parametrize("name", LOSSES.names())
+def test_an_epoch_is_that_of_the_plain_loop(
+    name: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More steps than are put together at once; dropout, and a batch without any pair."""
+    monkeypatch.setattr(training, "STEPS", 4)
+    generator = torch.Generator().manual_seed(0)
+    x = FEATURES[what](torch.randn(60, 6, generator=generator))
+    y = torch.arange(60) % 4
+    batches = [torch.randperm(60, generator=generator)[:12] for _ in range(9)]
+    batches.append(torch.tensor([3]))
+    rows = []
+    for run in (_epoch, plain_epoch):
+        torch.manual_seed(1)
+        head = Head(6, HeadSpec(hidden=(16,), dim=8))
+        head.fit_scale(x, "standardize")
+        loss = losses.create(name, num_classes=4, dim=8)
+        optimizer = make_optimizer(tiny_spec(name), head, loss)
+        if run is _epoch:
+            rows.append(_epoch(1, head, loss, optimizer, x, y, batches))
+        else:
+            rows.append(plain_epoch(head, loss, optimizer, x, y, batches))
+    fast, slow = rows
+    for column, value in slow.items():
+        assert fast[column] == (value and pytest.approx(value, rel=1e-6, abs=1e-12)), column
+
+
+def test_counts_beyond_float32_are_put_together_without_rounding() -> None:
+    many = 2**24 + 1
+    rows = [
+        [
+            Share(torch.tensor(0.1), torch.tensor(many + i)),
+            Share(torch.tensor(i), torch.tensor(i > 0)),
+        ]
+        for i in range(3)
+    ]
+    table = _stack(rows)
+    assert table.dtype == torch.float64
+    assert table[:, 0, 1].tolist() == [many, many + 1, many + 2]
+    assert table[:, 1].tolist() == [[0, 0], [1, 1], [2, 1]]
+    assert table[0, 0, 0] == torch.tensor(0.1).double()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_scaling_leaves_the_features_as_they_were(dtype: torch.dtype) -> None:
+    x = torch.randn(20, 6, generator=torch.Generator().manual_seed(0)).to(dtype)
+    before = x.clone()
+    head = Head(6, HeadSpec()).eval()
+    for how in ("none", "rms", "standardize"):
+        head.fit_scale(x, how)
+        scaled = (x.float() - head.shift) / head.scale
+        assert torch.equal(head(x), ops.normalize(head.layers(scaled)))
+        assert torch.equal(head.embed(x), head(x))
+    assert torch.equal(x, before)
+
+
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step() -> None:
     spec = tiny_spec("scl", optimizer=OptimizerSpec(name="sgd", lr=1e38), epochs=4)
     with pytest.raises(TrainingError, match=r"became nan in epoch \d, step \d of 2"):
         train(spec, tiny_dataset())
+
+
+def test_the_step_that_is_named_is_the_first_bad_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "STEPS", 2)
+    x, y = torch.randn(36, 6), torch.arange(36) % 4
+    x[24:] = math.nan
+    head, loss = Head(6, HeadSpec(hidden=(16,), dim=8)), losses.create("scl")
+    with pytest.raises(TrainingError, match="became nan in epoch 3, step 7 of 9"):
+        _epoch(3, head, loss, None, x, y, list(torch.arange(36).split(4)))
 
 
 def test_proxies_are_in_a_group_of_their_own() -> None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from metriscope import losses as losses
     from metriscope.comparison import compare as compare
     from metriscope.data import load_source as load_source
+    from metriscope.measurement import geometry as geometry
     from metriscope.network import load_head as load_head
     from metriscope.store import load_results as load_results
     from metriscope.types import Dataset as Dataset
@@ -31,6 +32,7 @@ _WHERE = {
     "losses": None,
     "diagnostics": None,
     "compare": "metriscope.comparison",
+    "geometry": "metriscope.measurement",
     "load_source": "metriscope.data",
     "load_head": "metriscope.network",
     "load_results": "metriscope.store",

@@ -68,7 +68,7 @@ def compare(
         preset: a name from :data:`metriscope.plan.PRESETS`.
         settings: over the preset's: ``{"triplet.margin": 0.5, "head.dim": 64, "optimizer.lr":
             1e-3, "sampler": "m_per_class"}``.
-        jobs: worker processes, by default one a core; jobs × threads never exceeds the cores.
+        jobs: worker processes, by default one a core, which is also the most.
         device: ``auto``, ``cpu`` or ``cuda``.
         out: the output folder, by default ``runs/<source>``.
         labels: the label file of an ``.npy`` source.
@@ -119,7 +119,7 @@ def compare(
     specs = specs_for(dataset)
     for sentence in [*dataset.notes, *advice(int((dataset.train.counts > 0).sum()))]:
         notify(sentence)
-    jobs = min(jobs or grid.cores(), len(specs))
+    jobs = _jobs(jobs, len(specs), notify)
     store = Store(Path(out) if out else Path("runs") / slug(dataset.name))
     store.claim(dataset.name, dataset.fingerprint)
     with store.locked():
@@ -264,6 +264,13 @@ def _weights(spec: RunSpec, in_features: int) -> int:
     with torch.device("meta"):  # no memory, no random numbers
         head = Head(in_features, spec.head, spec.backbone)
     return sum(parameter.numel() for parameter in head.parameters())
+
+
+def _jobs(asked: int | None, runs: int, notify: Callable[[str], None]) -> int:
+    cores = grid.cores()
+    if asked and asked > cores:
+        notify(f"--jobs {asked} is more than the cores this process may use: {cores} jobs.")
+    return min(asked or cores, cores, runs)
 
 
 def _about(

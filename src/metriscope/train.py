@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from itertools import chain
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.utils import get_total_norm
 
 from metriscope import losses
 from metriscope.diagnostics.base import Diagnostic, Space, measure, measure_trace, reading
@@ -26,12 +28,12 @@ from metriscope.types import (
     MetriscopeError,
     RunResult,
     RunSpec,
+    Share,
     Step,
     Trace,
 )
 
-# Convolutions on a card round to 10 bits and may differ between runs unless told otherwise.
-EXACT = partial(torch.backends.cudnn.flags, enabled=True, deterministic=True, allow_tf32=False)
+STEPS = 64  # whose readings are put together at once
 
 
 class TrainingError(MetriscopeError):
@@ -54,6 +56,34 @@ class Trained:
     head: Head
     loss: Loss
     embeddings: Embeddings
+
+
+@contextmanager
+def exact(device: torch.device) -> Iterator[None]:
+    """float32 as float32, not TF32 or bfloat16; on a card the same bits every time.
+
+    Where many threads add to one place (``index_add_``), a card keeps no order unless told to.
+    What cannot be told, such as the backward pass of ``gather``, has no such places here.
+    """
+    precision = torch.get_float32_matmul_precision()
+    strict, lenient = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with (
+            torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
+            warnings.catch_warnings(),
+        ):
+            if device.type == "cuda":
+                warnings.filterwarnings("ignore", ".*does not have a deterministic implementation")
+                torch.use_deterministic_algorithms(True, warn_only=True)
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        if device.type == "cuda":
+            torch.use_deterministic_algorithms(strict, warn_only=lenient)
 
 
 def train(
@@ -81,12 +111,12 @@ def train(
         TrainingError: the loss became NaN or infinite; the message says in which step.
     """
     start = time.perf_counter()
-    devices = [torch.device(device)] if device.startswith("cuda") else []
-    with torch.random.fork_rng(devices), EXACT():
+    where = torch.device(device)
+    with torch.random.fork_rng([where] if where.type == "cuda" else []), exact(where):
         torch.manual_seed(spec.seed)
         x = torch.from_numpy(dataset.train.x).to(device)
         present, codes = np.unique(dataset.train.y, return_inverse=True)
-        y = torch.from_numpy(codes)
+        y = torch.from_numpy(codes).to(device)
         head = Head(x.shape[1], spec.head, spec.backbone)
         head.fit_scale(x, spec.head.input_scale)
         loss = losses.create(spec.loss, num_classes=len(present), dim=spec.head.dim, **spec.params)
@@ -132,18 +162,18 @@ def _fit(
 ) -> Trace:
     """Train ``head`` and ``loss`` in place; one row of the trace an epoch, row 0 untrained."""
     optimizer = make_optimizer(spec, head, loss)
-    draw = SAMPLERS.get(spec.sampler)
+    draw = partial(SAMPLERS.get(spec.sampler), y.cpu(), spec.batch_size)
     order = torch.Generator().manual_seed(spec.seed)
     trace: Trace = {}
     for epoch in range(spec.epochs + 1):
         start = time.perf_counter()
         if epoch == 0:  # measured on the batches of epoch 1, without dropout, without an update
             state = order.get_state()
-            with torch.random.fork_rng():
-                row = _epoch(epoch, head.eval(), loss, None, x, y, draw(y, spec.batch_size, order))
+            with torch.random.fork_rng([x.device] if x.is_cuda else []):
+                row = _epoch(epoch, head.eval(), loss, None, x, y, draw(order))
             order.set_state(state)
         else:
-            batches = draw(y, spec.batch_size, order)
+            batches = draw(order)
             try:
                 row = _epoch(epoch, head.train(), loss, optimizer, x, y, batches)
             except TrainingError as error:
@@ -165,17 +195,10 @@ def _epoch(
     y: Int[Tensor, " n"],
     batches: list[Int[Tensor, " _"]],
 ) -> dict[str, float | None]:
-    """One row of the trace. Nothing is read back from the device before the last step."""
-    meters = reading("step")
-    rows = []
-    for index, chosen in enumerate(batches):
-        z = head(x[chosen.to(x.device)])
-        rows.append(_step(epoch, index, head, loss, z, y[chosen].to(x.device), meters))
-        if optimizer is not None:
-            optimizer.step()
-    names = list(rows[0])
-    table = torch.stack([torch.stack(list(row.values())) for row in rows]).cpu().numpy()
-    columns = {name: table[:, i] for i, name in enumerate(names)}  # each (steps, 2)
+    """One row of the trace: the steps of an epoch, and what they measured, read back together."""
+    names, table = _steps(epoch, head, loss, optimizer, x, y, batches)
+    numbers = table.cpu().numpy()
+    columns = {name: numbers[:, i] for i, name in enumerate(names)}  # each (steps, 2)
     bad = np.flatnonzero(~np.isfinite(columns["loss"][:, 0]))
     if len(bad):
         when = f"epoch {epoch}, step {bad[0] + 1} of {len(batches)}"
@@ -186,6 +209,44 @@ def _epoch(
     return {"epoch": epoch} | _summarise(columns)
 
 
+def _steps(
+    epoch: int,
+    head: Head,
+    loss: Loss,
+    optimizer: torch.optim.Optimizer | None,
+    x: Float[Tensor, "n d"],
+    y: Int[Tensor, " n"],
+    batches: list[Int[Tensor, " _"]],
+) -> tuple[list[str], Float[Tensor, "steps names 2"]]:
+    """The names and (part, whole) of all that is measured. The host never waits for the device."""
+    meters = reading("step")
+    order = torch.cat(batches).to(x.device, non_blocking=True)
+    sizes = [len(chosen) for chosen in batches]
+    parts = zip(order.split(sizes), y.index_select(0, order).split(sizes), strict=True)
+    names: list[str] = []
+    rows: list[list[Share]] = []
+    tables: list[Tensor] = []
+    for index, (chosen, labels) in enumerate(parts):
+        shares = _step(epoch, index, head, loss, head(x.index_select(0, chosen)), labels, meters)
+        if optimizer is not None:
+            optimizer.step()
+        names = list(shares)
+        rows.append(list(shares.values()))
+        if len(rows) == STEPS or index == len(batches) - 1:
+            tables.append(_stack(rows))
+            rows = []
+    return names, torch.cat(tables)
+
+
+def _stack(rows: list[list[Share]]) -> Float[Tensor, "steps names 2"]:
+    """float64; by column, since numbers of one type are joined in one operation."""
+    columns = [
+        torch.stack([torch.stack(part).double() for part in zip(*column, strict=True)], dim=1)
+        for column in zip(*rows, strict=True)
+    ]
+    return torch.stack(columns, dim=1)
+
+
 def _step(
     epoch: int,
     index: int,
@@ -194,28 +255,34 @@ def _step(
     z: Float[Tensor, "b k"],
     y: Int[Tensor, " b"],
     meters: list[Diagnostic],
-) -> dict[str, Float[Tensor, " 2"]]:
-    """Backward, and (part, whole) of everything measured, still on the device."""
+) -> Mapping[str, Share]:
+    """Backward, and everything measured, still on the device."""
     z.retain_grad()
-    for module in (head, loss):
-        module.zero_grad()
+    groups = {"head": list(head.parameters()), "loss": list(loss.parameters())}
+    for parameter in chain(*groups.values()):
+        parameter.grad = None
     out = loss.evaluate(z, y)
     out.loss.backward()
-    groups = {"head": head, "loss": loss}
-    grads = {k: [p.grad for p in m.parameters() if p.grad is not None] for k, m in groups.items()}
     assert z.grad is not None
+    norms = {name: _norm(parameters) for name, parameters in groups.items()}
     step = Step(
         epoch,
         index,
         out,
-        z.grad.norm(dim=1),
-        {name: get_total_norm(g) for name, g in grads.items() if g},
+        torch.linalg.vector_norm(z.grad, dim=1),
+        {name: norm for name, norm in norms.items() if norm is not None},
     )
     # A batch without terms says nothing about the mean loss.
-    shares = {"loss": (out.loss.detach(), out.total_terms > 0)}
+    shares = {"loss": Share(out.loss.detach(), out.total_terms > 0)}
     for meter in meters:
         shares |= meter(step)
-    return {name: torch.stack([p.double(), w.double()]) for name, (p, w) in shares.items()}
+    return shares
+
+
+def _norm(parameters: list[nn.Parameter]) -> Float[Tensor, ""] | None:
+    """L2 norm of all their gradients; None without any."""
+    norms = [torch.linalg.vector_norm(p.grad) for p in parameters if p.grad is not None]
+    return torch.linalg.vector_norm(torch.stack(norms)) if norms else None
 
 
 def _summarise(columns: dict[str, np.ndarray]) -> dict[str, float | None]:
@@ -231,8 +298,7 @@ def _summarise(columns: dict[str, np.ndarray]) -> dict[str, float | None]:
 
 
 def _embed(head: Head, part: Embeddings, origin: str) -> Embeddings:
-    x = torch.from_numpy(part.x).to(head.scale.device)
-    z = head.embed(x).cpu().numpy()
+    z = head.embed(torch.from_numpy(part.x)).cpu().numpy()
     # Weights that have exploded give NaN, or a norm that overflows and vectors of length 0.
     if not np.isfinite(z).all() or not z.any():
         raise TrainingError(

@@ -209,6 +209,7 @@ def main() -> None:
             os._exit(1)
 
     emit({"ready": True})
+    importlib.import_module("metriscope.train")  # seconds, while the data are being written
     for line in sys.stdin:
         execute(Job.from_json(line), emit)
         gc.collect()

@@ -11,6 +11,7 @@ from metriscope.text import name_rows
 from metriscope.types import Embeddings, InputError, rows_where_not
 
 ZeroVectors = Literal["error", "keep", "drop"]
+Rows = np.ndarray | tuple[int, ...]
 BLOCK = 1 << 10  # rows looked at or hashed at once
 
 
@@ -49,12 +50,7 @@ def checked(table: Table, zero_vectors: ZeroVectors, notes: list[str]) -> Table:
     from metriscope.ops import EPS
 
     if table.x.dtype.kind == "f":
-        bad = rows_where_not(table.x, np.isfinite, BLOCK)
-        if len(bad):
-            raise InputError(
-                f"{table.origin}: NaN or infinite values in {name_rows(bad)}; "
-                "remove these rows or compute them again."
-            )
+        refuse_rows(table.origin, rows_where_not(table.x, np.isfinite, BLOCK))
     with np.errstate(over="ignore"):  # an infinite norm is far from 0
         norms = [
             np.linalg.norm(np.asarray(table.x[start : start + BLOCK], np.float64), axis=1)
@@ -64,10 +60,7 @@ def checked(table: Table, zero_vectors: ZeroVectors, notes: list[str]) -> Table:
     if not len(zero):
         return table
     if zero_vectors == "error":
-        raise InputError(
-            f"{table.origin}: zero vectors (norm below {EPS:g}) in {name_rows(zero)}; they have "
-            "no direction. Pass --zero-vectors drop or keep (in Python zero_vectors=)."
-        )
+        refuse_rows(table.origin, zero=zero)
     rows = name_rows(zero)
     if table.ids.dtype.kind == "U":
         rows = show_some(table.ids[zero])
@@ -78,6 +71,22 @@ def checked(table: Table, zero_vectors: ZeroVectors, notes: list[str]) -> Table:
     if len(zero) == len(table):
         raise InputError(f"{table.origin}: every row is a zero vector, so nothing is left.")
     return table.take(np.setdiff1d(np.arange(len(table)), zero))
+
+
+def refuse_rows(origin: str, bad: Rows = (), zero: Rows = ()) -> None:
+    """Raise for rows that are not finite, or that have no direction."""
+    from metriscope.ops import EPS
+
+    if len(bad):
+        raise InputError(
+            f"{origin}: NaN or infinite values in {name_rows(np.asarray(bad))}; "
+            "remove these rows or compute them again."
+        )
+    if len(zero):
+        raise InputError(
+            f"{origin}: zero vectors (norm below {EPS:g}) in {name_rows(np.asarray(zero))}; they "
+            "have no direction. Pass --zero-vectors drop or keep (in Python zero_vectors=)."
+        )
 
 
 def float_type(x: np.ndarray) -> np.dtype[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ from metriscope.text import name_rows
 from metriscope.types import InputError
 
 LABEL_SUFFIXES = (".npy", ".npz", ".txt", ".csv")
+_NUMERIC = re.compile("([FIU])(8|16|32|64)")  # a safetensors type that NumPy has
 
 
 def read_table(paths: Sequence[Path], labels: Path | None = None) -> Table:
@@ -56,16 +58,11 @@ def read_table(paths: Sequence[Path], labels: Path | None = None) -> Table:
     found, class_names = held.labels, held.class_names
     if labels is not None:
         if found is not None:
-            raise InputError(
-                f"{origin} has labels of its own, and {labels} was given too; leave out one."
-            )
+            raise labels_twice(origin, labels)
         found, own_names = read_labels(labels)
         class_names = own_names or class_names
     if found is None:
-        raise InputError(
-            f"{origin}: no labels (it holds {show_some(held.names)}); call them 'labels', or give "
-            "a file of them with --labels FILE (in Python labels=)."
-        )
+        raise no_labels(origin, held.names)
     ids = np.empty(0, np.int64) if held.ids is None else held.ids
     return Table(held.x, found, origin, class_names, ids, held.split, held.manifest)
 
@@ -100,6 +97,19 @@ def read_labels(path: Path) -> tuple[Labels, tuple[str, ...] | None]:
     whole = all(INTEGER.fullmatch(value) for value in index)
     codes = np.asarray([index[value] for value in values], np.int64)
     return Labels.coded(codes, [int(v) for v in index] if whole else list(index), origin), None
+
+
+def no_labels(origin: str, names: Sequence[str]) -> InputError:
+    """The error for a file without labels; ``names`` are what it holds."""
+    return InputError(
+        f"{origin}: no labels (it holds {show_some(names)}); call them 'labels', or give "
+        "a file of them with --labels FILE (in Python labels=)."
+    )
+
+
+def labels_twice(origin: str, labels: Path) -> InputError:
+    """The error for labels in the features' file and in another."""
+    return InputError(f"{origin} has labels of its own, and {labels} was given too; leave out one.")
 
 
 @contextmanager
@@ -149,13 +159,23 @@ def _safetensors(paths: Sequence[Path]) -> Contents:
             written = json.loads(about.get("class_names", "null"))
             if ABOUT in about:
                 written = json.loads(about[ABOUT]).get("class_names")
-            plain = file.get_slice(features).get_dtype() != "BF16"
-            x = file.get_tensor(features) if plain else None
-        if x is None:  # NumPy has no bfloat16
+            kind = _NUMERIC.fullmatch(file.get_slice(features).get_dtype())
+        if kind:
+            x = _mapped(path, features, f"<{kind[1].lower()}{int(kind[2]) // 8}")
+        else:  # NumPy has no bfloat16
             with safe_open(path, framework="pt") as file:
                 x = file.get_tensor(features).float().numpy()
     class_names = tuple(str(name) for name in written) if isinstance(written, list) else None
     return Contents(x, names, found, class_names, manifest=manifest_in(about.get(ABOUT)))
+
+
+def _mapped(path: Path, name: str, kind: str) -> np.ndarray:
+    """A tensor of a sound safetensors file, left on disk: its header says where it begins."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        about = json.loads(file.read(size))[name]
+    shape, start = tuple(about["shape"]), 8 + size + about["data_offsets"][0]
+    return np.memmap(path, kind, "r", start, shape) if all(shape) else np.empty(shape, kind)
 
 
 READERS: dict[str, Callable[[Sequence[Path]], Contents]] = {

@@ -11,7 +11,14 @@ from metriscope.types import InputError
 
 
 def read_folder(folder: Path, labels: Path | None, notes: list[str]) -> dict[str, Table]:
-    """Tables of a folder: ``train`` and ``test``, or ``test``, or ``all``.
+    """Tables of a folder: see :func:`files_of`."""
+    return {part: read_table(*files) for part, files in files_of(folder, labels, notes).items()}
+
+
+def files_of(
+    folder: Path, labels: Path | None, notes: list[str]
+) -> dict[str, tuple[list[Path], Path | None]]:
+    """Files of a folder and of their labels: ``train`` and ``test``, or ``test``, or ``all``.
 
     Args:
         folder: with ``train.*`` and ``test.*``, or Parquet files of other names: one table.
@@ -47,11 +54,12 @@ def read_folder(folder: Path, labels: Path | None, notes: list[str]) -> dict[str
     for paths in parts.values():
         require_whole(paths, sharded="all" not in parts)
     order = sorted(parts, reverse=True)  # train before test
-    tables = {part: read_table(parts[part], _labels_of(folder, part)) for part in order}
-    if list(tables) == ["train"]:
+    if order == ["train"]:
         notes.append("The folder has no test part, so its train part is split.")
-        return {"all": tables["train"]}
-    return tables
+    return {
+        "all" if order == ["train"] else part: (parts[part], _labels_of(folder, part))
+        for part in order
+    }
 
 
 def _labels_of(folder: Path, part: str) -> Path | None:

@@ -18,6 +18,8 @@ from metriscope.types import InputError
 
 _ROWS = 1 << 15  # of one batch
 _ABOUT = ABOUT.encode()
+UNBUFFERED: dict[str, Any] = {"pre_buffer": False, "buffer_size": 1 << 20}
+"""Options of a ParquetFile that is read in batches: else Arrow holds all that it has read."""
 
 
 def read_parquet(paths: Sequence[Path]) -> Contents:
@@ -45,7 +47,7 @@ def read_parquet(paths: Sequence[Path]) -> Contents:
         start = 0
         for path in paths:
             origin = str(path)
-            with reading(path, b"PAR1"), pq.ParquetFile(path) as file:
+            with reading(path, b"PAR1"), pq.ParquetFile(path, **UNBUFFERED) as file:
                 features = feature_columns(file.schema_arrow.names, origin)
                 columns = [*features, *beside.columns(file.schema_arrow, origin)]
                 for batch in file.iter_batches(_ROWS, columns=columns):
@@ -69,14 +71,19 @@ def stack(blocks: Iterable[tuple[str, np.ndarray]], total: int) -> np.ndarray:
     for origin, block in blocks:
         if not start:
             x = np.empty((total, block.shape[1]), block.dtype)
-        if (x.shape[1], x.dtype) != (block.shape[1], block.dtype):
-            raise InputError(
-                f"{origin}: vectors of {block.shape[1]} × {block.dtype}, but of "
-                f"{x.shape[1]} × {x.dtype} before it; all shards and rows must be alike."
-            )
+        require_alike(block, x, origin)
         x[start : start + len(block)] = block
         start += len(block)
     return x
+
+
+def require_alike(block: np.ndarray, before: np.ndarray, origin: str) -> None:
+    """An InputError where two blocks of rows differ in width or type."""
+    if (before.shape[1], before.dtype) != (block.shape[1], block.dtype):
+        raise InputError(
+            f"{origin}: vectors of {block.shape[1]} × {block.dtype}, but of "
+            f"{before.shape[1]} × {before.dtype} before it; all shards and rows must be alike."
+        )
 
 
 class Beside:
@@ -95,7 +102,7 @@ class Beside:
         names = schema.names
         self._label = pick(names, LABELS, "labels", origin)
         self._id = pick(names, ("id", "ids"), "ids", origin)
-        self.class_names = self.class_names or _class_names(schema.metadata, self._label)
+        self.class_names = self.class_names or class_names_in(schema.metadata, self._label)
         wanted = [self._label, self._id, "split" if "split" in names else None]
         return [name for name in wanted if name is not None]
 
@@ -110,7 +117,7 @@ class Beside:
 
     def labels(self, origin: str, total: int) -> Labels | None:
         """Of all rows; None if there are rows but no label column."""
-        return _labels(self._labels, origin) if self._labels or not total else None
+        return labels_in(self._labels, origin) if self._labels or not total else None
 
     def ids(self) -> np.ndarray | None:
         """Of all rows, integers or text."""
@@ -192,8 +199,17 @@ def _require_numbers(kind: Any, what: str, origin: str) -> None:
         raise InputError(f"{origin}: {what} holds {kind}; features must be real numbers.")
 
 
-def _labels(batches: list[Any], origin: str) -> Labels:
-    """Labels of all batches. Nothing passes through a float."""
+def labels_in(batches: list[Any], origin: str, start: int = 0) -> Labels:
+    """Labels of Arrow arrays, one after the other. Nothing passes through a float.
+
+    Args:
+        batches: of integers, whole numbers or text.
+        origin: what to call them in messages.
+        start: number of the first row, for messages.
+
+    Raises:
+        InputError: missing values, other types.
+    """
     import pyarrow as pa
 
     kind = pa.types
@@ -202,7 +218,7 @@ def _labels(batches: list[Any], origin: str) -> Labels:
         arrays = [pa.concat_arrays(arrays)]  # shards may differ, as int32 and int64
     texts = (kind.is_string, kind.is_large_string, kind.is_string_view)
     binaries = (kind.is_binary, kind.is_large_binary, kind.is_fixed_size_binary)
-    pieces, start = [], 0
+    pieces = []
     for array in arrays:
         t = array.type
         if array.null_count:
@@ -226,7 +242,9 @@ def _ids(values: list[Any]) -> np.ndarray:
     return np.asarray([str(value) for value in values], dtype=str)
 
 
-def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> tuple[str, ...] | None:
+def class_names_in(
+    metadata: dict[bytes, bytes] | None, label: str | None
+) -> tuple[str, ...] | None:
     """The names of the classes in the order of their codes, if the schema has them.
 
     They are where :func:`metriscope.disk.write_embeddings` puts them, or in the ``huggingface``

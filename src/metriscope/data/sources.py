@@ -101,7 +101,7 @@ def _from_path(path: Path, labels: Path | None, notes: list[str]) -> Mapping[str
             require_whole(first, sharded=False)
         notes += _left_aside(sharded)
         return {part: read_parquet_pictures(paths) for part, paths in sharded.items()}
-    if first or any(_is_part(entry) for entry in path.iterdir()):
+    if first or any(is_part(entry) for entry in path.iterdir()):
         return read_folder(path, labels, notes)
     _no_labels(path, labels)
     pictures = layouts.read_pictures(path, notes)
@@ -127,7 +127,7 @@ def _left_aside(sharded: Mapping[str, list[Path]]) -> list[str]:
     return notes
 
 
-def _is_part(entry: Path) -> bool:
+def is_part(entry: Path) -> bool:
     """``train.npz``, ``test.npy`` and the like."""
     return entry.suffix.lower() in READERS and entry.stem in ("train", "test") and entry.is_file()
 

@@ -23,7 +23,9 @@ def shared_coding(tables: Sequence[Table | Pictures]) -> tuple[tuple[str, ...], 
         InputError: a label that the class names do not have.
     """
     given = [table.class_names for table in tables if table.class_names is not None]
-    texts = [_texts(table, table.class_names or (given[0] if given else None)) for table in tables]
+    texts = [
+        class_texts(table, table.class_names or (given[0] if given else None)) for table in tables
+    ]
     seen = dict.fromkeys(text for part in texts for text in part)
     if given:
         names = list(dict.fromkeys(name for part in given for name in part))
@@ -114,8 +116,19 @@ def describe_disjoint(num_classes: int) -> str:
     return f"class-disjoint, classes 1-{half} train, {half + 1}-{num_classes} test"
 
 
-def _texts(table: Table | Pictures, class_names: tuple[str, ...] | None) -> list[str]:
-    """The class name of each distinct label."""
+def class_texts(
+    table: Table | Pictures, class_names: tuple[str, ...] | None, rows: np.ndarray | None = None
+) -> list[str]:
+    """The class name of each distinct label.
+
+    Args:
+        table: whose labels they are.
+        class_names: None where labels name themselves.
+        rows: (n,) numbers of its rows, for messages.
+
+    Raises:
+        InputError: a label that the class names do not have.
+    """
     if class_names is None:
         return [str(value) for value in table.labels.values]
     known, texts = set(class_names), []
@@ -125,9 +138,10 @@ def _texts(table: Table | Pictures, class_names: tuple[str, ...] | None) -> list
         elif isinstance(value, str) and value in known:
             texts.append(value)
         else:
+            row = table.labels.row_of(code)
+            number = row if rows is None else rows[row]
             raise InputError(
-                f"{table.origin}: label {show(value)} in row {table.labels.row_of(code)} (counted "
-                f"from 0) is none of the {len(class_names)} class_names; integer labels index "
-                "them from 0."
+                f"{table.origin}: label {show(value)} in row {number} (counted from 0) is none of "
+                f"the {len(class_names)} class_names; integer labels index them from 0."
             )
     return texts

@@ -1,4 +1,4 @@
-"""What a diagnostic is, and the shared view of an embedding space that it reads."""
+"""What a diagnostic is, and how all of them are run."""
 
 from __future__ import annotations
 
@@ -6,31 +6,37 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal
 
-import numpy as np
-import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from metriscope import ops
 from metriscope.diagnostics import DIAGNOSTICS
-from metriscope.types import Embeddings, InputError, Scores, Trace
+from metriscope.diagnostics._space import RESOLUTION, Moments, Space
+from metriscope.types import InputError, Scores, Trace
 
-Reads = Literal["embeddings", "step", "trace"]
+__all__ = [
+    "RESOLUTION",
+    "Diagnostic",
+    "Group",
+    "Moments",
+    "Reads",
+    "Score",
+    "Space",
+    "Values",
+    "all_scores",
+    "diagnostic",
+    "mean",
+    "measure",
+    "measure_trace",
+    "ratio",
+    "reading",
+    "spread",
+]
+
+Reads = Literal["moments", "embeddings", "step", "trace"]
 Values = Mapping[str, float | Tensor | None]  # what a diagnostic of embeddings returns
 Group = Literal["geometry", "retrieval", "classification", "greediness"]
-
-RESOLUTION = 1e-14
-"""Distance between unit vectors at or below which it is rounding: nothing is divided by it."""
-
-
-def singular_values(x: Float[Tensor, "n d"]) -> Float[Tensor, " r"]:
-    """min(n, d) of them, falling. Those of R in x = QR, which is square: as exact, and faster."""
-    square = torch.linalg.qr(x, mode="r").R if len(x) > x.shape[1] else x
-    values: Tensor = torch.linalg.svdvals(square)
-    return values
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,10 @@ class Score:
 class Diagnostic:
     """A registered diagnostic: call it with what it ``reads``.
 
-    ``embeddings``: ``(space) -> Values``. ``step``: ``(step) -> dict[str, Share]``, summed over an
-    epoch as Σ part / Σ whole. ``trace``: ``(trace) -> Scores``.
+    ``moments``: ``(moments) -> Values``, of a space as of a stream of rows. ``embeddings``:
+    ``(space) -> Values``, where rows or pairs of them are needed. ``step``:
+    ``(step) -> dict[str, Share]``, summed over an epoch as Σ part / Σ whole. ``trace``:
+    ``(trace) -> Scores``.
     """
 
     def __init__(
@@ -89,130 +97,6 @@ def diagnostic(
     return make
 
 
-class Space:
-    """A labelled embedding space on the unit sphere, with what several diagnostics share.
-
-    Everything is float64 and from differences of vectors, never from 1 − cos, so that a space
-    collapsed to a cone keeps its digits. The cosine distance of two unit vectors is ‖u − v‖²/2; by
-    that reading a zero vector, which has no direction, is at 1/2 from every unit vector.
-
-    Args:
-        test: the embeddings to examine.
-        train: embeddings of the training data, for those that classify; may be absent.
-        device: where to compute.
-
-    Raises:
-        InputError: train and test have other dimensions or class names.
-    """
-
-    def __init__(
-        self, test: Embeddings, train: Embeddings | None = None, device: str = "cpu"
-    ) -> None:
-        if train is not None and train.x.shape[1] != test.x.shape[1]:
-            raise InputError(
-                f"the training embeddings have {train.x.shape[1]} dimensions and the test "
-                f"embeddings {test.x.shape[1]}; both must come from one model."
-            )
-        if train is not None and train.class_names != test.class_names:
-            raise InputError(
-                "training and test embeddings have different class names; "
-                "give both the names of all classes, in one order."
-            )
-        self.test, self.train, self.device = test, train, device
-
-    @cached_property
-    def z(self) -> Float[Tensor, "n d"]:
-        """Unit vectors."""
-        return self._unit(self.test)
-
-    @cached_property
-    def y(self) -> Int[Tensor, " n"]:
-        """Class codes."""
-        return self._codes(self.test)
-
-    @cached_property
-    def train_z(self) -> Float[Tensor, "m d"] | None:
-        """Unit vectors of the training data."""
-        return None if self.train is None else self._unit(self.train)
-
-    @cached_property
-    def train_y(self) -> Int[Tensor, " m"] | None:
-        """Class codes of the training data."""
-        return None if self.train is None else self._codes(self.train)
-
-    @cached_property
-    def seen(self) -> Bool[Tensor, " n"] | None:
-        """Rows whose class the training data have: no classifier can know another's."""
-        return None if self.train_y is None else torch.isin(self.y, self.train_y)
-
-    @cached_property
-    def centred(self) -> Float[Tensor, "n d"]:
-        """z minus the mean of all rows."""
-        return self.z - self.z.mean(0)
-
-    @cached_property
-    def collapsed(self) -> bool:
-        """Whether all embeddings are one point, up to rounding: nothing can be ranked."""
-        return bool(self.centred.norm(dim=1).max() <= RESOLUTION)
-
-    @cached_property
-    def moments(self) -> ops.ClassMoments:
-        """Counts and sums by class of ``z``."""
-        return ops.class_moments(self.z, self.y)
-
-    @cached_property
-    def class_index(self) -> Int[Tensor, " n"]:
-        """Which row of ``moments`` is the class of each row of ``z``."""
-        return torch.searchsorted(self.moments.codes, self.y)
-
-    @cached_property
-    def residuals(self) -> Float[Tensor, "n d"]:
-        """z minus the mean of its class."""
-        return self.z - self.moments.means[self.class_index]
-
-    @cached_property
-    def class_spread(self) -> Float[Tensor, " c"]:
-        """(1/N_c) Σ ‖z − m_c‖² of each present class."""
-        squares = self.residuals.square().sum(1)
-        sums = torch.zeros_like(self.moments.counts).index_add_(0, self.class_index, squares)
-        return sums / self.moments.counts
-
-    @cached_property
-    def pair_cos(self) -> Float[Tensor, " c2"]:
-        """Mean cosine distance over pairs i ≠ j of each class of at least two rows.
-
-        N_c/(N_c − 1) times ``class_spread``, which also counts each row with itself.
-        """
-        counts = self.moments.counts
-        several = counts > 1
-        return (self.class_spread * counts)[several] / (counts[several] - 1)
-
-    @cached_property
-    def mean_cos(self) -> Float[Tensor, " pairs"]:
-        """Cosine distance of class means, over unordered pairs of classes that have a direction."""
-        means = self.moments.means
-        directions = ops.normalize(means[means.norm(dim=1) > ops.EPS])
-        halves: Tensor = torch.nn.functional.pdist(directions).square() / 2
-        return halves
-
-    @cached_property
-    def singular_values(self) -> Float[Tensor, " r"]:
-        """Of z, not centred; min(n, d) of them, falling."""
-        return singular_values(self.z)
-
-    @cached_property
-    def neighbours(self) -> ops.Neighbours:
-        """What a search of every row among the others found."""
-        return ops.find_neighbours(self.z, self.y)
-
-    def _unit(self, embeddings: Embeddings) -> Float[Tensor, "n d"]:
-        x = torch.from_numpy(np.array(embeddings.x, np.float64))
-        return ops.normalize(x.to(self.device))
-
-    def _codes(self, embeddings: Embeddings) -> Int[Tensor, " n"]:
-        return torch.from_numpy(np.array(embeddings.y)).to(self.device)
-
-
 def ratio(
     part: Float[Tensor, ""], whole: Float[Tensor, ""], noise: float = 0.0
 ) -> Float[Tensor, ""] | None:
@@ -230,11 +114,11 @@ def spread(values: Float[Tensor, " k"]) -> Float[Tensor, ""] | None:
     return values.std(correction=0) if len(values) else None
 
 
-def measure(space: Space, only: Iterable[str] | None = None) -> Scores:
-    """Every score of the diagnostics that read embeddings.
+def measure(space: Moments, only: Iterable[str] | None = None) -> Scores:
+    """Every score of the diagnostics that read embeddings, or, without rows, their moments.
 
     Args:
-        space: what to examine.
+        space: what to examine: a :class:`Space`, or moments alone.
         only: names of diagnostics; all by default.
 
     Returns:
@@ -245,15 +129,16 @@ def measure(space: Space, only: Iterable[str] | None = None) -> Scores:
     """
     chosen = None if only is None else {DIAGNOSTICS.get(name).name for name in only}
     scores: Scores = {}
-    for found in reading("embeddings"):
+    for found in reading("embeddings" if isinstance(space, Space) else "moments"):
         if chosen is None or found.name in chosen:
             scores |= _numbers(found, found(space))
     return scores
 
 
 def reading(what: Reads) -> list[Diagnostic]:
-    """The diagnostics that read ``what``."""
-    return [found for found in DIAGNOSTICS.all().values() if found.reads == what]
+    """The diagnostics that read ``what``; embeddings have moments too."""
+    wanted = ("moments", what) if what == "embeddings" else (what,)
+    return [found for found in DIAGNOSTICS.all().values() if found.reads in wanted]
 
 
 def measure_trace(trace: Trace) -> Scores:

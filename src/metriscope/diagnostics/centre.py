@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from metriscope.diagnostics.base import RESOLUTION, Score, Space, Values, diagnostic, ratio
+from metriscope.diagnostics.base import RESOLUTION, Moments, Score, Values, diagnostic, ratio
 
 
 @diagnostic(
     "centre",
-    reads="embeddings",
+    reads="moments",
     group="geometry",
     scores=[
         Score("centre.norm_sq", lower=0, upper=1),
@@ -15,7 +15,7 @@ from metriscope.diagnostics.base import RESOLUTION, Score, Space, Values, diagno
         Score("table2.r", lower=0, upper=1),
     ],
 )
-def centre(space: Space) -> Values:
+def centre(space: Moments) -> Values:
     """Squared length of the mean, total spread around it, and the identity that ties Table 2.
 
     Formula, with g = (1/C) Σ_c m_c and z̄ the mean of all rows::
@@ -37,7 +37,7 @@ def centre(space: Space) -> Values:
     between = (means - g).square().sum()
     return {
         "centre.norm_sq": g.square().sum(),
-        "spread.total": space.centred.square().sum(1).mean(),
+        "spread.total": space.total_spread,
         # inter.eq1 / K = (1/C) Σ ‖m_c − g‖², and 1 − intra.eq1 = (1/C) Σ ‖m_c‖²
         "table2.r": ratio(between, means.square().sum(), RESOLUTION**2) if c > 1 else None,
     }

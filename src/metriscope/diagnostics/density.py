@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from metriscope.diagnostics.base import RESOLUTION, Score, Space, Values, diagnostic, mean, ratio
+from metriscope.diagnostics.base import RESOLUTION, Moments, Score, Values, diagnostic, mean, ratio
 
 
 @diagnostic(
     "density",
-    reads="embeddings",
+    reads="moments",
     group="geometry",
     scores=[
         Score("density.pi_intra", lower=0, upper=2),
@@ -15,7 +15,7 @@ from metriscope.diagnostics.base import RESOLUTION, Score, Space, Values, diagno
         Score("density.pi_ratio", lower=0),
     ],
 )
-def density(space: Space) -> Values:
+def density(space: Moments) -> Values:
     """Density π_ratio: mean cosine distance within classes over that between class means.
 
     Formula, with u_c = m_c/‖m_c‖::
@@ -32,7 +32,8 @@ def density(space: Space) -> Values:
     Undefined without a positive pair (intra), for fewer than two classes (inter), or where all
     class means have one direction (ratio). Source: Roth et al. (2020).
     """
-    intra, inter = mean(space.pair_cos), mean(space.mean_cos)
+    intra, between = mean(space.pair_cos), space.between_cos
+    inter = None if between is None else between.mean
     return {
         "density.pi_intra": intra,
         "density.pi_inter": inter,

@@ -8,21 +8,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metriscope.diagnostics.base import (
-    RESOLUTION,
-    Score,
-    Space,
-    Values,
-    diagnostic,
-    singular_values,
-)
+from metriscope.diagnostics.base import RESOLUTION, Moments, Score, Values, diagnostic
 
 _EPS = 1e-7  # RankMe's
 
 
 @diagnostic(
     "effective_rank",
-    reads="embeddings",
+    reads="moments",
     group="geometry",
     scores=[
         Score("rank.effective", lower=1),
@@ -35,7 +28,7 @@ _EPS = 1e-7  # RankMe's
         Score("rank.participation.centred", lower=1),
     ],
 )
-def effective_rank(space: Space) -> Values:
+def effective_rank(space: Moments) -> Values:
     """Effective rank, RankMe, stable rank and participation ratio, uncentred and centred.
 
     Formula, from the singular values σ_1 ≥ … ≥ σ_r, r = min(n, d)::
@@ -54,9 +47,8 @@ def effective_rank(space: Space) -> Values:
     length (all vectors zero), ``.centred`` without any spread.
     Source: named beside each; participation ratio and centring as in Jing et al. (2022).
     """
-    rows = len(space.z)
-    plain = _ranks(space.singular_values, rows)
-    centred = _ranks(singular_values(space.centred), rows)
+    plain = _ranks(space.singular_values, space.rows)
+    centred = _ranks(space.centred_singular_values, space.rows)
     return {
         **{f"rank.{name}": value for name, value in plain.items()},
         **{f"rank.{name}.centred": value for name, value in centred.items()},

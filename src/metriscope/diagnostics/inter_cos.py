@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from metriscope.diagnostics.base import Score, Space, Values, diagnostic, mean, spread
+from metriscope.diagnostics.base import Moments, Score, Values, diagnostic
 
 
 @diagnostic(
     "inter_cos",
-    reads="embeddings",
+    reads="moments",
     group="geometry",
     scores=[
         Score("inter.cos.mean", lower=0, upper=2),
         Score("inter.cos.sd", lower=0, upper=1),
     ],
 )
-def inter_cos(space: Space) -> Values:
+def inter_cos(space: Moments) -> Values:
     """Cosine distance of class means over unordered class pairs: what the paper says it prints.
 
     Formula, with u_c = m_c/‖m_c‖, over pairs c < c'::
@@ -27,4 +27,8 @@ def inter_cos(space: Space) -> Values:
     than 1e-6 has no direction and is left out; undefined for fewer than two classes.
     Source: the paper's text to Table 2.
     """
-    return {"inter.cos.mean": mean(space.mean_cos), "inter.cos.sd": spread(space.mean_cos)}
+    found = space.between_cos
+    return {
+        "inter.cos.mean": None if found is None else found.mean,
+        "inter.cos.sd": None if found is None else found.sd,
+    }

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-
-from metriscope.diagnostics.base import RESOLUTION, Score, Space, Values, diagnostic, mean, spread
+from metriscope import ops
+from metriscope.diagnostics.base import RESOLUTION, Moments, Score, Values, diagnostic
 
 
 @diagnostic(
     "inter_euclid",
-    reads="embeddings",
+    reads="moments",
     group="geometry",
     scores=[
         Score("inter.euclid.mean", lower=0, upper=2),
@@ -17,7 +16,7 @@ from metriscope.diagnostics.base import RESOLUTION, Score, Space, Values, diagno
         Score("inter.clumps", better="higher", lower=1),
     ],
 )
-def inter_euclid(space: Space) -> Values:
+def inter_euclid(space: Moments) -> Values:
     """Distance of raw class means over unordered class pairs: what the paper's Table 2 prints.
 
     Formula, over pairs c < c'::
@@ -32,10 +31,11 @@ def inter_euclid(space: Space) -> Values:
     clumps ≥ 1. Undefined for fewer than two classes; clumps also where all pairs are equally far.
     Source: the paper's Table 2, last columns ("σ²" there is an SD).
     """
-    distances = torch.nn.functional.pdist(space.moments.means)
-    even = not len(distances) or bool(distances.std(correction=0) <= RESOLUTION)
+    found = ops.summary(ops.pair_distances(space.moments.means))
+    if found is None:
+        return {"inter.euclid.mean": None, "inter.euclid.sd": None, "inter.clumps": None}
     return {
-        "inter.euclid.mean": mean(distances),
-        "inter.euclid.sd": spread(distances),
-        "inter.clumps": None if even else 1 + (distances.mean() / distances.std(correction=0)) ** 2,
+        "inter.euclid.mean": found.mean,
+        "inter.euclid.sd": found.sd,
+        "inter.clumps": None if found.sd <= RESOLUTION else 1 + (found.mean / found.sd) ** 2,
     }

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from metriscope.diagnostics.base import Score, Space, Values, diagnostic, mean, spread
+from metriscope.diagnostics.base import Moments, Score, Values, diagnostic, mean, spread
 
 
 @diagnostic(
     "intra_pair_cos",
-    reads="embeddings",
+    reads="moments",
     group="geometry",
     scores=[
         Score("intra.pair_cos.mean", lower=0, upper=2),
         Score("intra.pair_cos.sd", lower=0, upper=1),
     ],
 )
-def intra_pair_cos(space: Space) -> Values:
+def intra_pair_cos(space: Moments) -> Values:
     """Mean cosine distance over the pairs of a class, and how it differs between classes.
 
     Formula, over classes c of at least two members::

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from metriscope import ops
 from metriscope.diagnostics.base import Score, Space, Values, diagnostic
@@ -38,16 +40,23 @@ def knn(space: Space) -> Values:
     if train_z is None or train_y is None or seen is None or not bool(seen.any()):
         return {f"knn_accuracy@{k}": None for k in _KS}
     z, y = space.z[seen], space.y[seen]
-    codes, labels = torch.unique(train_y, return_inverse=True)
     right = dict.fromkeys(_KS, 0)
     for part, index, squared in ops.neighbour_blocks(z, train_z, min(max(_KS), len(train_z))):
+        labels = train_y[index]
         for k in _KS:
-            near = labels[index[:, :k]]
-            votes = squared.new_zeros(len(near), len(codes))
-            far = votes.scatter_add(1, near, squared[:, :k])
-            votes = votes.scatter_add(1, near, torch.ones_like(squared[:, :k]))
-            # With equal votes, the largest similarity is the smallest sum of squared distances.
-            most = votes == votes.amax(1, keepdim=True)
-            winner = codes[far.masked_fill(~most, torch.inf).argmin(1)]
-            right[k] += int((winner == y[part]).sum())
+            right[k] += int((_winners(labels[:, :k], squared[:, :k]) == y[part]).sum())
     return {f"knn_accuracy@{k}": right[k] / len(z) for k in _KS}
+
+
+def _winners(
+    labels: Int[Tensor, "rows k"], squared: Float[Tensor, "rows k"]
+) -> Int[Tensor, " rows"]:
+    """The class of most neighbours; among equals the nearest in sum, then the lowest."""
+    same = (labels[:, :, None] == labels[:, None, :]).double()
+    votes = same.sum(2)
+    # With equal votes, the largest similarity is the smallest sum of squared distances.
+    far = (same @ squared[:, :, None])[:, :, 0]
+    far = far.masked_fill(votes < votes.amax(1, keepdim=True), torch.inf)
+    last = labels.max() + 1
+    winner: Tensor = labels.masked_fill(far > far.amin(1, keepdim=True), last).amin(1)
+    return winner

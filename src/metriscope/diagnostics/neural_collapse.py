@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from metriscope.diagnostics.base import RESOLUTION, Score, Space, Values, diagnostic, ratio
-from metriscope.ops import normalize, upper_pairs
+from metriscope.diagnostics.base import RESOLUTION, Moments, Score, Values, diagnostic, ratio
+from metriscope.ops import normalize
 
 _NAMES = ("nc1", "nc1.over_c", "nc1.trace_ratio", "nc2.norm_cov", "nc2.angle")
 
 
 @diagnostic(
     "neural_collapse",
-    reads="embeddings",
+    reads="moments",
     group="geometry",
     scores=[
         Score("nc1", better="lower", lower=0),
@@ -24,7 +26,7 @@ _NAMES = ("nc1", "nc1.over_c", "nc1.trace_ratio", "nc2.norm_cov", "nc2.angle")
         Score("nc2.angle", better="lower", lower=0, upper=2),
     ],
 )
-def neural_collapse(space: Space) -> Values:
+def neural_collapse(space: Moments) -> Values:
     """NC1 (variability within classes against between) and NC2 (class means form a simplex).
 
     Formula, with M_c = m_c − m_G, m_G the mean of the C class means,
@@ -46,25 +48,34 @@ def neural_collapse(space: Space) -> Values:
     left out of nc2.angle. Source: Papyan, Han and Donoho (2020).
     """
     means = space.moments.means
-    c, n = len(means), len(space.z)
+    c, n = len(means), space.rows
     m = means - means.mean(0)
     norms = m.norm(dim=1)
     if c < 2 or bool(norms.max() <= RESOLUTION):
         return dict.fromkeys(_NAMES)
-    result: dict[str, torch.Tensor | float | None] = dict.fromkeys(_NAMES)
+    result: dict[str, Tensor | float | None] = dict.fromkeys(_NAMES)
     if len(space.pair_cos):
         _, s, v = torch.linalg.svd(m, full_matrices=False)
         rank = min(c - 1, int((s > max(1e-7 * float(s[0]), RESOLUTION)).sum()))
         # tr(Σ_W Σ_B†) = Σ_k v_kᵀ Σ_W v_k · C / s_k²
-        along = (space.residuals @ v[:rank].T).square().sum(0) / n
+        along = space.within_along(v[:rank].T) / n
         nc1 = (along * c / s[:rank].square()).sum()
-        within = space.residuals.square().sum() / n
+        within = space.moments.squares.sum() / n
         result |= {
             "nc1": nc1,
             "nc1.over_c": nc1 / c,
             "nc1.trace_ratio": ratio(within, m.square().sum() / c),
         }
     unit = normalize(m[norms > RESOLUTION] / norms.max())
-    cosines = upper_pairs(unit @ unit.T)
-    angle = (cosines + 1 / (c - 1)).abs().mean() if len(cosines) else math.nan
+    angle = _mean_excess(unit, 1 / (c - 1)) if len(unit) > 1 else math.nan
     return {**result, "nc2.norm_cov": norms.std() / norms.mean(), "nc2.angle": angle}
+
+
+def _mean_excess(unit: Float[Tensor, "k d"], least: float) -> Float[Tensor, ""]:
+    """Mean of |uᵀv + least| over pairs of rows, a block at a time."""
+    total, k = unit.new_zeros(()), len(unit)
+    for start in range(0, k, 1024):
+        cosines = unit[start : start + 1024] @ unit.T  # (rows, k)
+        cosines.diagonal(start).fill_(-least)
+        total += cosines.add_(least).abs_().sum()
+    return total / (k * (k - 1))

@@ -8,19 +8,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metriscope.diagnostics.base import RESOLUTION, Score, Space, Values, diagnostic
+from metriscope.diagnostics.base import RESOLUTION, Moments, Score, Values, diagnostic
 
 
 @diagnostic(
     "spectral_decay",
-    reads="embeddings",
+    reads="moments",
     group="geometry",
     scores=[
         Score("spectral_decay", lower=0, upper=28),
         Score("spectral_decay.k2", lower=0, upper=28),
     ],
 )
-def spectral_decay(space: Space) -> Values:
+def spectral_decay(space: Moments) -> Values:
     """Divergence of the singular values from a flat spectrum, ρ(Φ): lower is flatter.
 
     Formula, with σ_1 ≥ … ≥ σ_r of the uncentred unit vectors, r = min(n, d), as shares
@@ -35,7 +35,7 @@ def spectral_decay(space: Space) -> Values:
     Bounds: 0 ≤ ρ ≤ log 1e12 ≈ 27.7. Undefined for fewer than two singular values, or where all of
     them are 0. Source: Roth et al., "Revisiting Training Strategies" (2020).
     """
-    s, noise = space.singular_values, RESOLUTION * math.sqrt(len(space.z))
+    s, noise = space.singular_values, RESOLUTION * math.sqrt(space.rows)
     return {"spectral_decay": _decay(s, noise), "spectral_decay.k2": _decay(s[1:], noise)}
 
 

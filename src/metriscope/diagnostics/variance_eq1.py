@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from metriscope.diagnostics.base import RESOLUTION, Score, Space, Values, diagnostic, ratio
+from metriscope.diagnostics.base import RESOLUTION, Moments, Score, Values, diagnostic, ratio
 
 
 @diagnostic(
     "variance_eq1",
-    reads="embeddings",
+    reads="moments",
     group="geometry",
     scores=[
         Score("intra.eq1", lower=0, upper=1),
@@ -15,7 +15,7 @@ from metriscope.diagnostics.base import RESOLUTION, Score, Space, Values, diagno
         Score("ratio.eq1", better="lower", lower=0),
     ],
 )
-def variance_eq1(space: Space) -> Values:
+def variance_eq1(space: Moments) -> Values:
     """Mean squared distance to the class mean, and between class means: equation (1).
 
     Formula, with m_c the raw means of the unit vectors of class c::

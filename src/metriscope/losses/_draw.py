@@ -9,10 +9,12 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from metriscope import ops
+
 
 def positive(labels: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
     """For each sample another one of its class, all equally likely; itself where it is alone."""
-    order, start, count, rank = _by_class(labels)
+    (order, start, count), rank = _by_class(labels)
     others = count - 1
     u = torch.rand(len(labels), device=labels.device)
     shift = 1 + torch.minimum((u * others).long(), (others - 1).clamp_min(0))
@@ -21,19 +23,14 @@ def positive(labels: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
 
 def anchor_of_class(labels: Int[Tensor, " b"]) -> Bool[Tensor, " b"]:
     """Marks one random sample of each class with two or more, all equally likely."""
-    _, start, count, rank = _by_class(labels)
+    (_, start, count), rank = _by_class(labels)
     # Members of a class share one draw: that of the place where the class starts.
     u = torch.rand(len(labels), device=labels.device)[start]
     return (rank == torch.minimum((u * count).long(), count - 1)) & (count > 1)
 
 
-def _by_class(
-    labels: Int[Tensor, " b"],
-) -> tuple[Int[Tensor, " b"], Int[Tensor, " b"], Int[Tensor, " b"], Int[Tensor, " b"]]:
-    """Order by label; of each sample: where its class starts there, its size, the rank in it."""
-    ordered, order = labels.sort(stable=True)
-    start = torch.searchsorted(ordered, labels)
-    count = torch.searchsorted(ordered, labels, right=True) - start
-    place = torch.empty_like(order)
-    place[order] = torch.arange(len(labels), device=labels.device)
-    return order, start, count, place - start
+def _by_class(labels: Int[Tensor, " b"]) -> tuple[ops.ByClass, Int[Tensor, " b"]]:
+    """The batch by class, and of each sample the rank within its class."""
+    classes = ops.by_class(labels)
+    here = torch.arange(len(labels), device=labels.device)
+    return classes, torch.empty_like(here).scatter_(0, classes.order, here) - classes.start

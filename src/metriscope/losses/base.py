@@ -73,8 +73,9 @@ class Loss(nn.Module, ABC):
         with torch.autocast(embeddings.device.type, enabled=False):
             z = self.prepare(embeddings.to(dtype))
             out = self.compute(z, labels.long())
-            # Σ 0·z carries a NaN of any row into the loss, and keeps the graph of an empty batch.
-            loss = out.loss.to(dtype) + z.sum() * 0
+            # Σ 0·z carries a NaN of any row into the loss, and gives a graph to one without.
+            rows = z.detach() if out.loss.requires_grad else z
+            loss = out.loss.to(dtype) + rows.sum() * 0
         return replace(out, loss=loss)
 
     def prepare(self, embeddings: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
@@ -157,22 +158,33 @@ def reduce_terms(
     """
     active = active & valid
     n_active, n_total = active.sum(), valid.sum()
-    chosen, n = (active, n_active) if reduction == "mean_active" else (valid, n_total)
-    total = (terms * chosen).sum()
-    loss = total if reduction == "sum" else total / n.clamp_min(1)
-    return loss, n_active, n_total
+    total = (terms * (active if reduction == "mean_active" else valid)).sum()
+    return divide(total, n_active, n_total, reduction), n_active, n_total
+
+
+def divide(
+    total: Float[Tensor, "*s"],
+    n_active: Int[Tensor, "*s"],
+    n_total: Int[Tensor, "*s"],
+    reduction: Reduction,
+) -> Float[Tensor, "*s"]:
+    """A sum of terms as the reduction wants it; 0 where there are none."""
+    if reduction == "sum":
+        return total
+    return total / (n_active if reduction == "mean_active" else n_total).clamp_min(1)
 
 
 def against(
-    logits: Float[Tensor, "a m"], others: Bool[Tensor, "a m"]
+    logits: Float[Tensor, "a m"], spared: Float[Tensor, "a m"]
 ) -> tuple[Float[Tensor, "a 1"], Float[Tensor, "a 1"]]:
-    """log Σ exp, and the largest, of each row's ``others``: what a positive must beat.
+    """log Σ exp, and the largest, of each row's logits but where ``spared`` is 1 instead of 0.
 
     Both are large negative finite numbers in a row without any, so that gradients stay finite.
     The second has no gradient.
     """
-    masked = logits.masked_fill(~others, torch.finfo(logits.dtype).min / 2)
-    return masked.logsumexp(1, keepdim=True), masked.detach().amax(1, keepdim=True)
+    # Adding a large number costs a tenth of filling under a mask, and needs no mask to go back.
+    others = torch.add(logits, spared, alpha=torch.finfo(logits.dtype).min / 2)
+    return others.logsumexp(1, keepdim=True), others.detach().amax(1, keepdim=True)
 
 
 def number(

@@ -82,12 +82,12 @@ class CenterContrastive(ClassLevelLoss):
         # From the difference: 2 − 2 cos has no digits left near a centre.
         pull = (z - embedding(labels, centers)).square().sum(1)  # (b,)
         if self.form == "cai2023":
-            shift = torch.zeros_like(cos).scatter_(1, index, self.margin)
+            logits = self.scale * cos
+            if self.margin:
+                shift = cos.new_full(index.shape, -self.scale * self.margin)
+                logits = logits.scatter_add(1, index, shift)
             softmax = cross_entropy(
-                self.scale * (cos - shift),
-                labels,
-                reduction="none",
-                label_smoothing=self.label_smoothing,
+                logits, labels, reduction="none", label_smoothing=self.label_smoothing
             )
             terms = softmax + self.weight * pull
         else:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from metriscope import ops
 from metriscope.losses import register
-from metriscope.losses.base import Loss, Reduction, number, one_of, reduce_terms
+from metriscope.losses.base import Loss, Reduction, divide, number, one_of
 from metriscope.types import LossOutput, Share
 
 Pairs = Literal["all", "balanced"]
@@ -29,7 +29,8 @@ class Contrastive(Loss):
     * ``all``: the mean over all pairs, of which only about 1/C are positive.
     * ``balanced``: the mean over the positive pairs plus the mean over the negative ones.
 
-    Active: a positive pair with d > 1e-6, which is nearly every one; a negative pair with d < m.
+    Active: a positive pair with d > 1e-6, which is nearly every one; a negative pair with d < m
+    (by more than 1e-12).
     Both members of an active pair are active samples.
     Bounds: 0 ≤ mean loss ≤ max(4, m²) (their sum if ``balanced``); m² × share of negative pairs
     where all embeddings coincide. Negatives of C classes cannot all be m apart once
@@ -53,28 +54,63 @@ class Contrastive(Loss):
 
     def compute(self, z: Float[Tensor, "b d"], labels: Int[Tensor, " b"]) -> LossOutput:
         """See the class."""
-        d = ops.euclidean(z)
-        same = ops.same_class(labels)
-        once = torch.ones_like(same).triu_(1)  # (b, b): i < j
-        with torch.no_grad():
-            # Where each distance should be: at 0, or at the margin unless it is beyond.
-            goal = d.clamp_min(self.margin).masked_fill_(same, 0)
-            active = ((d - goal).abs_() > same * 1e-6).logical_and_(once)
-        terms = (d - goal).square()
-        sides = {"positive": once & same, "negative": once & ~same}
+        b, classes = len(z), ops.by_class(labels)
+        values, gradients, touched = self._sides(z, classes.start)
+        n_positive = (classes.size - 1).sum() // 2
+        n_total = torch.stack([n_positive, b * (b - 1) // 2 - n_positive])
+        # Every active pair was counted at both of its members.
+        n_active = touched.double().sum(1).long() // 2
         details = {
-            f"active.terms.{k}": Share((active & v).sum(), v.sum()) for k, v in sides.items()
+            f"active.terms.{side}": Share(*counts)
+            for side, *counts in zip(("positive", "negative"), n_active, n_total, strict=True)
         }
         if self.pairs == "all":
-            loss, n_active, n_total = reduce_terms(terms, once, active, self.reduction)
-        else:
-            (p_loss, p_active, p_total), (n_loss, n_active, n_total) = (
-                reduce_terms(terms, side, active, self.reduction) for side in sides.values()
-            )
-            loss, n_active, n_total = p_loss + n_loss, p_active + n_active, p_total + n_total
-        alone = torch.full_like(n_total, 1 if len(z) == 1 else 0)
-        samples = active.any(0) | active.any(1)
-        return LossOutput(loss, n_active, n_total, samples, alone, details)
+            values = values.sum(0, keepdim=True)
+            n_active, n_total = n_active.sum(0, keepdim=True), n_total.sum(0, keepdim=True)
+        totals = [ops.with_gradient(z, v, g) for v, g in zip(values, gradients, strict=True)]
+        loss = divide(torch.stack(totals), n_active, n_total, self.reduction).sum()
+        alone = torch.full_like(n_positive, 1 if b == 1 else 0)
+        samples = touched.sum(0) > 0
+        return LossOutput(loss, n_active.sum(), n_total.sum(), samples, alone, details)
+
+    def _sides(
+        self, z: Float[Tensor, "b d"], code: Int[Tensor, " b"]
+    ) -> tuple[Float[Tensor, "2 "], Float[Tensor, "s b d"], Float[Tensor, "2 b"]]:
+        """Of the positive and of the negative pairs: Σ ℓ, its gradient, each sample's active pairs.
+
+        With ``all``, both share one gradient (s = 1).
+        """
+        pairs = ops.PairBlocks(z, upper=True)
+        values = z.new_zeros(2, dtype=torch.float64)
+        touched = z.new_zeros(2, len(z))
+        with torch.no_grad():
+            gradients = torch.zeros_like(z).repeat(2 if self.pairs == "balanced" else 1, 1, 1)
+            code = code.to(z.dtype)
+            least = z.new_tensor([1e-6, 1e-12])[:, None, None]
+            for rows, columns, exact in pairs:
+                memory = pairs.scratch(6, exact, z.dtype)
+                squared = memory[0].copy_(exact)  # (r, m), of float64's digits
+                d = torch.sqrt(squared, out=memory[1])
+                # How far each distance is from where it should be: 0 for a positive pair, the
+                # margin or beyond for a negative one. 0 for pairs of the other side, and j ≤ i.
+                gap, work = memory[2:4], memory[4:]
+                torch.eq(code[rows, None], code[columns], out=gap[0])  # 1 or 0: several times
+                torch.ne(code[rows, None], code[columns], out=gap[1])  # faster than a mask
+                gap[0] *= d
+                gap[1] *= torch.sub(d, self.margin, out=work[0]).clamp_max_(0)
+                gap[:, :, : len(d)].triu_(1)
+                active = torch.gt(torch.abs(gap, out=work), least, out=work)
+                if self.reduction == "mean_active":
+                    gap *= active
+                touched[:, rows] += active.sum(2)
+                touched[:, columns] += active.sum(1)
+                values += torch.mul(gap, gap, out=work).sum(2).double().sum(1)
+                if pairs.wanted:
+                    inverse = squared.clamp_min_(ops.EQUAL).reciprocal_().mul_(d)  # 1/d, or 0
+                    weights = gap if self.pairs == "balanced" else gap[:1].add_(gap[1:])
+                    for gradient, w in zip(gradients, weights.mul_(inverse), strict=True):
+                        pairs.add_gradient(gradient, w, rows, columns)
+        return values, gradients.mul_(2), touched
 
     def advice(self, num_classes: int) -> list[str]:
         """Warns of a margin that unit vectors cannot meet."""

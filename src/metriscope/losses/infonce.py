@@ -55,14 +55,15 @@ class InfoNCE(Loss):
     def compute(self, z: Float[Tensor, "b d"], labels: Int[Tensor, " b"]) -> LossOutput:
         """See the class."""
         s = (z / self.temperature) @ z.T
-        pos, neg = ops.positives(labels), ~ops.same_class(labels)
-        anchors = (pos.any(1) & neg.any(1))[:, None]  # (b, 1)
+        classes = ops.by_class(labels)
+        same = ops.equality(classes.start, classes.start, z.dtype)  # (b, b)
+        anchors = ((classes.size > 1) & (classes.size < len(z)))[:, None]  # (b, 1)
         if self.positives == "one":
             chosen = s.gather(1, _draw.positive(labels)[:, None])  # (b, 1)
             valid = anchors
         else:
-            chosen, valid = s, pos & anchors  # (b, b)
-        rest, hardest = against(s, neg)
+            chosen, valid = s, ops.positives(labels) & anchors  # (b, b)
+        rest, hardest = against(s, same)
         active = (hardest >= chosen - TIE / self.temperature) & valid
         terms = softplus(rest - chosen)
         loss, n_active, n_total = reduce_terms(terms, valid, active, self.reduction)

@@ -81,13 +81,15 @@ class NPair(Loss):
     def compute(self, z: Float[Tensor, "b d"], labels: Int[Tensor, " b"]) -> LossOutput:
         """See the class."""
         b = len(z)
-        size = ops.same_class(labels).sum(1)
+        size = ops.by_class(labels).size
         able = (size > 1) & (size < b)
         # a anchors, against m candidates; `pos` is (a, m) and sums to 1 a row: the targets.
         if self.pairing == "class":
             drawn = _draw.anchor_of_class(labels)
-            # At most b/2 classes have two samples: their anchors come first, the rest is unused.
-            rows = drawn.long().argsort(descending=True, stable=True)[: max(b // 2, 1)]
+            # The anchors come first, the rest is unused: at most b/2 classes have two samples. How
+            # many do is asked on the CPU only: elsewhere looking at a value would stall the device.
+            most = int(drawn.sum()) if drawn.device.type == "cpu" else b // 2
+            rows = drawn.long().argsort(descending=True, stable=True)[: max(most, 1)]
             used = drawn[rows]
             candidates = _draw.positive(labels)[rows]
             pos = torch.eye(len(rows), dtype=torch.bool, device=z.device) & used
@@ -115,12 +117,12 @@ class NPair(Loss):
         neg: Tensor,
         excluded: Tensor,
     ) -> LossOutput:
-        x, y = z[rows], z[candidates]  # (a, d), (m, d)
+        x, y = z.index_select(0, rows), z.index_select(0, candidates)  # (a, d), (m, d)
         s = (self.scale * x) @ y.T
         n_pos = pos.sum(1).clamp_min(1)
         valid = pos.any(1) & neg.any(1)
         own = (s * pos).sum(1) / n_pos
-        rest, hardest = against(s, neg)
+        rest, hardest = against(s, (~neg).to(s.dtype))
         several = self.pairing == "half"  # positives to an anchor
         terms = s.logsumexp(1) - own if several else softplus(rest[:, 0] - own)
         if self.l2:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from metriscope import ops
 from metriscope.losses import register
-from metriscope.losses.base import TIE, Loss, Reduction, number, one_of, reduce_terms
+from metriscope.losses.base import TIE, Loss, Reduction, against, number, one_of, reduce_terms
 from metriscope.types import LossOutput, Share
 
 Form = Literal["out", "in"]
@@ -53,21 +53,27 @@ class SupCon(Loss):
     def compute(self, z: Float[Tensor, "b d"], labels: Int[Tensor, " b"]) -> LossOutput:
         """See the class."""
         s = (z / self.temperature) @ z.T
-        pos, neg = ops.positives(labels), ~ops.same_class(labels)
-        n_pos = pos.sum(1).clamp_min(1).to(s.dtype)  # (b,)
-        anchors = pos.any(1)
-        everyone = ops.masked_logsumexp(s, pos | neg)
+        classes = ops.by_class(labels)
+        n_pos = classes.size - 1  # (b,)
+        anchors = n_pos > 0
+        same = ops.equality(classes.start, classes.start, s.dtype)  # (b, b)
+        itself = torch.eye(len(z), dtype=s.dtype, device=s.device)
+        everyone, _ = against(s, itself)
+        _, hardest = against(s.detach(), same)
+        pos = same.sub_(itself)
+        n = n_pos.clamp_min(1).to(s.dtype)
         if self.form == "out":
-            own = (s * pos).sum(1) / n_pos
+            own = (s * pos).sum(1) / n
         else:
-            own = ops.masked_logsumexp(s, pos) - n_pos.log()
+            own = ops.masked_logsumexp(s, pos > 0) - n.log()
         # An anchor alone has no finite value to give: 0, which is left out below.
-        terms = torch.where(anchors, everyone - own, 0.0)
-        hardest = s.detach().masked_fill(~neg, -torch.inf).amax(1, keepdim=True)
-        active = (hardest >= s.detach() - TIE / self.temperature) & pos  # (b, b)
-        samples = active.any(1)
+        terms = torch.where(anchors, everyone[:, 0] - own, 0.0)
+        violated = s.detach() - TIE / self.temperature
+        violated = torch.le(violated, hardest, out=violated).mul_(pos).sum(1)  # (b,)
+        samples = violated > 0
         loss, _, _ = reduce_terms(terms, anchors, samples, self.reduction)
         # No anchor can fall below log |P|, but by rounding: what is above it can still be learnt.
-        excess = ((terms.detach() - n_pos.log()).clamp_min(0) * anchors).sum()
+        excess = ((terms.detach() - n.log()).clamp_min(0) * anchors).sum()
         details = {"loss.excess": Share(excess, anchors.sum())}
-        return LossOutput(loss, active.sum(), pos.sum(), samples, (~anchors).sum(), details)
+        n_active, n_total = violated.long().sum(), n_pos.sum()
+        return LossOutput(loss, n_active, n_total, samples, (~anchors).sum(), details)

@@ -12,7 +12,7 @@ from torch.nn.functional import softplus
 
 from metriscope import ops
 from metriscope.losses import register
-from metriscope.losses.base import Loss, Reduction, flag, number, one_of, reduce_terms
+from metriscope.losses.base import Loss, Reduction, divide, flag, number, one_of, reduce_terms
 from metriscope.types import InputError, LossOutput
 
 Mining = Literal["batch_hard", "semi_hard", "batch_all"]
@@ -70,62 +70,107 @@ class Triplet(Loss):
 
     def compute(self, z: Float[Tensor, "b d"], labels: Int[Tensor, " b"]) -> LossOutput:
         """See the class."""
-        d = ops.euclidean(z)
-        d = d.square() if self.squared else d
-        pos, neg = ops.positives(labels), ~ops.same_class(labels)
-        anchors = pos.any(1) & neg.any(1)  # (b,)
-        if self.mining == "batch_all":
-            return self._batch_all(d, pos, neg, anchors)
+        classes = ops.by_class(labels)
+        n_pos, n_neg = classes.size - 1, len(z) - classes.size  # (b,)
+        anchors = (n_pos > 0) & (n_neg > 0)
+        excluded = (~anchors).sum()
         if self.mining == "batch_hard":
-            valid = anchors[:, None]  # (b, 1)
-            d_ap = d.masked_fill(~pos, 0).amax(1, keepdim=True)
-            d_an = d.masked_fill(~neg, torch.inf).amin(1, keepdim=True)
-            d_an = torch.where(valid, d_an, d_ap)
-        else:
-            valid = pos & anchors[:, None]  # (b, b)
-            d_ap, d_an = d, self._semi_hard(d, valid, neg)
-        if self.soft:
-            terms, active = softplus(d_ap - d_an), d_ap - d_an > ROUNDING
-        else:
-            excess = d_ap - d_an + self.margin
-            terms, active = excess.relu(), excess > ROUNDING
-        loss, n_active, n_total = reduce_terms(terms, valid, active, self.reduction)
-        return LossOutput(loss, n_active, n_total, (active & valid).any(1), (~anchors).sum())
+            positive, negative = _hardest(z, classes.start)
+            terms, active, _ = self._hinge(
+                *(ops.distances_to(z, other, self.squared) for other in (positive, negative))
+            )
+            active &= anchors
+            loss, n_active, n_total = reduce_terms(terms, anchors, active, self.reduction)
+            return LossOutput(loss, n_active, n_total, active, excluded)
+        total, n_active_of = self._sum(z, classes)
+        n_active = n_active_of.sum().long()
+        n_total = (n_pos * n_neg if self.mining == "batch_all" else n_pos * anchors).sum()
+        loss = divide(total, n_active, n_total, self.reduction)
+        return LossOutput(loss, n_active, n_total, n_active_of > 0, excluded)
 
-    @staticmethod
-    def _semi_hard(
-        d: Float[Tensor, "b b"], pos: Bool[Tensor, "b b"], neg: Bool[Tensor, "b b"]
-    ) -> Float[Tensor, "b b"]:
-        """d(a, n) of each positive pair (a, p); elsewhere d itself."""
-        far, order = d.detach().masked_fill(~neg, torch.inf).sort(1)
-        n_neg = neg.sum(1, keepdim=True)
-        # First negative strictly farther than the positive; the farthest if there is none.
-        first = torch.searchsorted(far, d.detach() + ROUNDING)
-        chosen = torch.minimum(first, (n_neg - 1).clamp_min(0))
-        return torch.where(pos, d.gather(1, order.gather(1, chosen)), d)
+    def _hinge(
+        self, d_ap: Float[Tensor, "*s"], d_an: Float[Tensor, "*s"]
+    ) -> tuple[Float[Tensor, "*s"], Bool[Tensor, "*s"], Float[Tensor, "*s"]]:
+        """ℓ, whether it is active, and ∂ℓ/∂d_ap = −∂ℓ/∂d_an."""
+        excess = d_ap - d_an + (0 if self.soft else self.margin)
+        active = excess > ROUNDING
+        if self.soft:
+            return softplus(excess), active, excess.sigmoid()
+        return excess.relu(), active, active.to(excess.dtype)
+
+    def _sum(
+        self, z: Float[Tensor, "b d"], classes: ops.ByClass
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
+        """Σ ℓ over all terms, and the number of active ones of each anchor."""
+        pairs = ops.PairBlocks(z)
+        block = self._batch_all if self.mining == "batch_all" else self._semi_hard
+        total, gradient = z.new_zeros((), dtype=torch.float64), torch.zeros_like(z)
+        n_active = z.new_zeros(len(z), dtype=torch.float64)
+        with torch.no_grad():
+            for rows, columns, squared in pairs:
+                memory = pairs.scratch(5, squared, squared.dtype)
+                d = squared if self.squared else torch.sqrt(squared, out=memory[4])
+                count = classes.size[rows, None]
+                value, n_active[rows], slope = block(
+                    d, classes.start, count, rows.start, memory[:4]
+                )
+                total += value
+                if pairs.wanted:
+                    # ∂/∂(d²/2) from ∂/∂d; 0 between equal rows.
+                    if self.squared:
+                        slope *= 2
+                    else:
+                        slope.mul_(d).div_(squared.clamp_min_(ops.EQUAL))
+                    pairs.add_gradient(gradient, slope.to(z.dtype), rows, columns)
+        return ops.with_gradient(z, total, gradient), n_active
 
     def _batch_all(
         self,
-        d: Float[Tensor, "b b"],
-        pos: Bool[Tensor, "b b"],
-        neg: Bool[Tensor, "b b"],
-        anchors: Bool[Tensor, " b"],
-    ) -> LossOutput:
-        with torch.no_grad():
-            far, order = d.masked_fill(~neg, torch.inf).sort(1)
-            # How many negatives of the anchor are nearer than d_ap + m: its active triplets with p.
-            k = torch.searchsorted(far, d + (self.margin - ROUNDING)) * pos
-            k.clamp_max_(len(k) - 1)  # which only a NaN exceeds
-            # And of each negative, at its place in the sorted row: positives with k beyond it.
-            up_to = torch.zeros_like(k).scatter_add_(1, k, pos.long())
-            beyond = pos.sum(1, keepdim=True) - up_to.cumsum_(1)
-            weight = (k - torch.empty_like(k).scatter_(1, order, beyond)).to(d.dtype)
-            n_active, n_total = k.sum(), (pos.sum(1) * neg.sum(1)).sum()
-        # Σ (d_ap − d_an + m) over active triplets, each distance taken as often as it occurs.
-        total = (weight * d).sum() + self.margin * n_active.to(d.dtype)
-        n = {"mean": n_total, "mean_active": n_active}.get(self.reduction)
-        loss = total if n is None else total / n.clamp_min(1)
-        return LossOutput(loss, n_active, n_total, k.any(1), (~anchors).sum())
+        d: Float[Tensor, "r b"],
+        code: Int[Tensor, " b"],
+        count: Int[Tensor, "r 1"],
+        first: int,
+        memory: Float[Tensor, "4 r b"],
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, " r"], Float[Tensor, "r b"]]:
+        """Σ ℓ of the anchors from ``first`` on, how many are active of each, ∂Σ/∂d."""
+        columns, negative, nearer = ops.rank(d, code, first, self.margin - ROUNDING, memory[:3])
+        # A positive is in as many active triplets as there are negatives before it, a negative
+        # in as many as positives behind it: the class less itself, less those before it.
+        place = torch.arange(1, d.shape[1] + 1, dtype=d.dtype, device=d.device)
+        behind = torch.sub(nearer, place, out=memory[3]).add_(count - 1)
+        times = nearer.addcmul_(negative, behind.add_(nearer), value=-1)
+        weight = behind.scatter_(1, columns, times)  # of each distance; a row's sum is 0
+        weight.diagonal(first).fill_(0)
+        n_active = torch.abs(weight, out=negative).sum(1) / 2
+        total = torch.dot(weight.flatten(), d.flatten()) + self.margin * n_active.sum()
+        return total, n_active, weight
+
+    def _semi_hard(
+        self,
+        d: Float[Tensor, "r b"],
+        code: Int[Tensor, " b"],
+        count: Int[Tensor, "r 1"],
+        first: int,
+        memory: Float[Tensor, "4 r b"],
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, " r"], Float[Tensor, "r b"]]:
+        """As :meth:`_batch_all`. In the order of the ranking, and at the end back in its own."""
+        b = d.shape[1]
+        columns, negative, nearer = ops.rank(d, code, first, ROUNDING, memory[:3])
+        n_neg, before = b - count, nearer.long()
+        # The negatives alone, nearest first, and the others behind them.
+        place = torch.arange(b, device=d.device)
+        place = torch.where(negative > 0, before - 1, n_neg + place - before)
+        negatives = torch.empty_like(columns).scatter_(1, place, columns)
+        # First negative strictly farther than the positive; the farthest if there is none.
+        chosen = negatives.gather(1, torch.minimum(before, (n_neg - 1).clamp_min(0)))
+        terms, active, slope = self._hinge(d.gather(1, columns), d.gather(1, chosen))
+        anchor = torch.arange(first, first + len(d), device=d.device)[:, None]
+        valid = (negative == 0) & (columns != anchor) & (n_neg > 0)
+        active &= valid
+        valid = active if self.reduction == "mean_active" else valid
+        slope *= valid
+        weight = torch.empty_like(d).scatter_(1, columns, slope).scatter_add_(1, chosen, -slope)
+        return (terms * valid).sum(), active.sum(1).to(d.dtype), weight
 
     def advice(self, num_classes: int) -> list[str]:
         """Warns of a margin that unit vectors cannot meet."""
@@ -138,3 +183,22 @@ class Triplet(Loss):
             f"can all be at most {limit:.2f} apart, so some triplets always stay active. "
             f"Use a margin below {limit:.2f}."
         ]
+
+
+@torch.no_grad()
+def _hardest(
+    z: Float[Tensor, "b d"], code: Int[Tensor, " b"]
+) -> tuple[Int[Tensor, " b"], Int[Tensor, " b"]]:
+    """Of each sample, the farthest positive and the nearest negative; any where it has none."""
+    itself = torch.arange(len(z), device=z.device)
+    positive, negative = torch.empty_like(itself), torch.empty_like(itself)
+    pairs = ops.PairBlocks(z)
+    for rows, _, squared in pairs:
+        same, other = pairs.scratch(2, squared, squared.dtype)
+        ops.equality(code[rows], code, squared.dtype, same)
+        nearest = torch.add(squared, same, alpha=ops.FARTHEST, out=other).min(1)
+        farthest = squared.mul_(same).max(1)
+        # 0 is also what other classes have here: then all positives are at the anchor.
+        positive[rows] = torch.where(farthest.values > 0, farthest.indices, itself[rows])
+        negative[rows] = nearest.indices
+    return positive, negative

@@ -1,33 +1,73 @@
-"""Distances, masks, class moments, exact nearest neighbours: the only O(n²) code.
+"""Distances, masks, class moments, spectra, exact nearest neighbours: the only O(n²) code.
 
 Shapes: b a batch, n rows, d dimensions, c classes. Distances and rankings are in float64, because
 1 − cos has no digits left in float32 once a space has collapsed to a cone.
 """
 
-from metriscope.ops.distances import squared_pair_blocks, upper_pairs
-from metriscope.ops.moments import ClassMoments, class_moments
-from metriscope.ops.neighbours import Neighbours, find_neighbours, neighbour_blocks
+from metriscope.ops.distances import (
+    Summary,
+    pair_distances,
+    squared_pair_blocks,
+    summary,
+    upper_pairs,
+)
+from metriscope.ops.logistic import logistic_regression
+from metriscope.ops.moment_sums import MomentSums
+from metriscope.ops.moments import ClassMoments, block_rows, class_moments, unit_rows
+from metriscope.ops.neighbours import neighbour_blocks
+from metriscope.ops.pair_moments import pairs_between, pairs_within
 from metriscope.ops.pairs import (
     EPS,
+    EQUAL,
+    ByClass,
+    PairBlocks,
+    by_class,
+    distances_to,
+    equality,
     euclidean,
     masked_logsumexp,
     normalize,
     positives,
     same_class,
+    with_gradient,
 )
+from metriscope.ops.retrieval import Neighbours, find_neighbours, recall
+from metriscope.ops.spectra import singular_values, triangle
+from metriscope.ops.triplets import FARTHEST, rank
 
 __all__ = [
     "EPS",
+    "EQUAL",
+    "FARTHEST",
+    "ByClass",
     "ClassMoments",
+    "MomentSums",
     "Neighbours",
+    "PairBlocks",
+    "Summary",
+    "block_rows",
+    "by_class",
     "class_moments",
+    "distances_to",
+    "equality",
     "euclidean",
     "find_neighbours",
+    "logistic_regression",
     "masked_logsumexp",
     "neighbour_blocks",
     "normalize",
+    "pair_distances",
+    "pairs_between",
+    "pairs_within",
     "positives",
+    "rank",
+    "recall",
     "same_class",
+    "singular_values",
     "squared_pair_blocks",
+    "summary",
+    "triangle",
+    "unit_rows",
     "upper_pairs",
+    "with_gradient",
 ]

@@ -1,49 +1,26 @@
-"""Exact nearest neighbours, and what a search of all rows among each other finds."""
+"""Exact nearest neighbours: candidates in float32, answers in float64."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from metriscope.ops.ranking import CHUNK, nearest_first, nearest_of_rows, settled, smallest
 
-@dataclass(frozen=True, eq=False)
-class Neighbours:
-    """Each of n rows searched among the other n − 1, by cosine; ties go to the lower row.
+FEW = 32
+"""Most neighbours that are searched for in float32; more are ranked in float64 at once."""
 
-    Attributes:
-        nearest: (n, min(10, n − 1)) rows, nearest first.
-        relevant: (n,) R, how many others there are of a row's class.
-        hits: (n,) how many of its R nearest are of its class.
-        precision: (n,) (1/R) Σ_{i≤R} P(i)·rel(i), its average precision at R; NaN where R = 0.
-    """
+BLOCK_BYTES = 1 << 28
 
-    nearest: Int[Tensor, "n k"]
-    relevant: Int[Tensor, " n"]
-    hits: Float[Tensor, " n"]
-    precision: Float[Tensor, " n"]
-
-
-def find_neighbours(z: Float[Tensor, "n d"], y: Int[Tensor, " n"]) -> Neighbours:
-    """One sweep over all pairs, a block at a time: O(n²d) time, O(n) memory."""
-    n = len(z)
-    _, inverse, counts = torch.unique(y, return_inverse=True, return_counts=True)
-    relevant = counts[inverse] - 1
-    most = int(relevant.max())
-    nearest = y.new_empty(n, min(10, n - 1))
-    hits, precision = z.new_zeros(n), z.new_zeros(n)
-    if n > 1:
-        rank = torch.arange(1, most + 1, dtype=z.dtype, device=z.device)
-        for part, index, _ in neighbour_blocks(z, None, min(max(10, most), n - 1)):
-            nearest[part] = index[:, : nearest.shape[1]]
-            found = (y[index[:, :most]] == y[part, None]) & (rank <= relevant[part, None])
-            so_far = found.cumsum(1)
-            hits[part] = found.sum(1)
-            precision[part] = (so_far * found / rank).sum(1)
-    return Neighbours(nearest, relevant, hits, precision / relevant)
+_SAMPLE = 1024  # rows whose median is the centre
+_FOR_GOOD = 1 << 60  # blocks
+_MOST_ROWS = 512  # queries in a block: with more, the scores leave the cache
 
 
 def neighbour_blocks(
@@ -51,21 +28,21 @@ def neighbour_blocks(
     gallery: Float[Tensor, "n d"] | None,
     k: int,
     *,
-    block_bytes: int = 1 << 25,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[tuple[slice, Int[Tensor, "rows k"], Float[Tensor, "rows k"]]]:
     """Exact Euclidean nearest neighbours, a block of queries at a time.
 
-    On unit vectors the order is that of cosine. Vectors are centred on the gallery's median first,
-    so that a space collapsed to a cone ranks as finely as any other, outliers or not. Squared
-    distances d² that differ by no more than rounding (2⁻⁴³ (r + d)², r the query's distance to
-    the median) are equal, and equal ones go to the lower index, so results do not depend on the
-    size of a block.
+    On unit vectors the order is that of cosine. Vectors are centred on a median of the gallery
+    first (of 1,024 of its rows), so that a space collapsed to a cone ranks as finely as any other,
+    outliers or not. Squared distances d² that differ by no more than rounding (2⁻⁴³ (r + d)², r
+    the query's distance to the median) are equal, and equal ones go to the lower index, so results
+    do not depend on the size of a block.
 
     Args:
         queries: (q, d).
         gallery: (n, d), or None to search the queries themselves, each without itself.
         k: neighbours for each query; at most n (n − 1 when searching themselves).
-        block_bytes: memory for one block of similarities and their order.
+        block_bytes: memory for one block of similarities and their order, at the worst.
 
     Yields:
         The block's slice of queries, neighbour indices (rows, k), nearest first, and their
@@ -74,58 +51,213 @@ def neighbour_blocks(
     Raises:
         ValueError: k is out of range.
     """
-    leave_one_out = gallery is None
-    g = (queries if gallery is None else gallery).double()
-    n = len(g)
-    limit = n - 1 if leave_one_out else n
+    among = Gallery(queries if gallery is None else gallery)
+    limit = among.n - (gallery is None)
     if not 1 <= k <= limit:
         raise ValueError(f"k must be between 1 and {limit}, not {k}.")
-    centre = g.median(0).values
-    g = g - centre
-    half_squares = g.square().sum(1) / 2
-    rows = max(1, block_bytes // (8 * 3 * n))
-    for start in range(0, len(queries), rows):
-        part = slice(start, min(start + rows, len(queries)))
-        q = queries[part].double() - centre
-        # ⟨q, g⟩ − ‖g‖²/2 orders as −‖q − g‖² does: the rest is constant in a row.
-        closeness = torch.addmm(-half_squares[None, :], q, g.T)
-        if leave_one_out:
-            own = torch.arange(part.start, part.stop, device=g.device)
-            closeness[own - part.start, own] = -torch.inf
-        squared_norms = q.square().sum(1, keepdim=True)
-        top, index = _top_lowest_index(closeness, k, squared_norms)
-        yield part, index, (squared_norms - 2 * top).clamp_min(0)
+    for part in among.parts(len(queries), block_bytes):
+        own = None
+        if gallery is None:
+            own = torch.arange(part.start, part.stop, device=queries.device)
+        yield part, *among.nearest(queries[part], own, k)
 
 
-def _top_lowest_index(
-    scores: Float[Tensor, "rows n"], k: int, squared_norms: Float[Tensor, "rows 1"]
-) -> tuple[Float[Tensor, "rows k"], Int[Tensor, "rows k"]]:
-    """The k largest of each row in falling order; tied ones by rising index."""
-    n = scores.shape[1]
-    if k > n // 4:
-        top, index, _ = _order_ties(*scores.sort(dim=1, descending=True), squared_norms)
-        return top[:, :k], index[:, :k]
-    top, index, tie = _order_ties(*scores.topk(k + 1, dim=1), squared_norms)
-    top, index = top[:, :k], index[:, :k]
-    cut = tie[:, k - 1]  # a tie across the border: which ones topk kept is arbitrary
-    if bool(cut.any()):
-        again, where, _ = _order_ties(*scores[cut].sort(dim=1, descending=True), squared_norms[cut])
-        top[cut], index[cut] = again[:, :k], where[:, :k]
-    return top, index
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """The nearest of each query and some more, by rising lower bound of their squared distance.
+
+    All other rows are beyond the last lower bound.
+    """
+
+    index: Int[Tensor, "rows m"]
+    lower: Float[Tensor, "rows m"]
+    upper: Float[Tensor, "rows m"]
 
 
-def _order_ties(
-    top: Float[Tensor, "rows m"],
-    index: Int[Tensor, "rows m"],
-    squared_norms: Float[Tensor, "rows 1"],
-) -> tuple[Float[Tensor, "rows m"], Int[Tensor, "rows m"], Bool[Tensor, "rows m-1"]]:
-    """``top`` (falling) with tied entries by rising index, and which entries tie with the next."""
-    reach = squared_norms.sqrt() + (squared_norms - 2 * top[:, 1:]).clamp_min(0).sqrt()
-    # Strictly below: the −inf of a row's own entry, infinitely far, ties with nothing.
-    tie = top[:, :-1] - top[:, 1:] < reach.square().mul(2.0**-44).clamp_min(1e-300)
-    tied = tie.any(1)
-    if bool(tied.any()):
-        group = torch.nn.functional.pad((~tie[tied]).cumsum(1), (1, 0))
-        width = index.max() + 1
-        index[tied] = (group * width + index[tied]).sort(dim=1).values % width
-    return top, index, tie
+class Gallery:
+    """The rows that are searched, prepared once.
+
+    Args:
+        z: (n, d), finite.
+    """
+
+    def __init__(self, z: Float[Tensor, "n d"]) -> None:
+        self.z, self.n = z, len(z)
+        rows = torch.arange(min(self.n, _SAMPLE), device=z.device)
+        if self.n > _SAMPLE:  # evenly spread, but in step with no period in the order of rows
+            rows = (rows.double() * (math.sqrt(5) - 1) / 2 % 1 * self.n).long()
+        self.centre = z[rows].double().median(0).values
+        self._pause, self._checked = 0, False
+
+    def parts(self, queries: int, block_bytes: int = BLOCK_BYTES) -> Iterator[slice]:
+        """Slices of the queries: a block's scores, as float64, fit three times."""
+        rows = min(max(1, block_bytes // (8 * 3 * self.n)), _MOST_ROWS)
+        for start in range(0, queries, rows):
+            yield slice(start, min(start + rows, queries))
+
+    def scores(
+        self, queries: Float[Tensor, "rows d"], own: Int[Tensor, " rows"] | None
+    ) -> tuple[Float[Tensor, "rows padded"], Float[Tensor, "rows 1"]]:
+        """(d² − r²)/2 to every row, and r², a query's squared distance to the centre; in float64.
+
+        Infinite at the query's own row, and at the padding after the last.
+        """
+        q = queries.double() - self.centre
+        rows, halves = self._float64
+        scores = torch.addmm(halves, q, rows.T, alpha=-1)
+        return _without(own, scores), q.square().sum(1, keepdim=True)
+
+    def nearest(
+        self, queries: Float[Tensor, "rows d"], own: Int[Tensor, " rows"] | None, k: int
+    ) -> tuple[Int[Tensor, "rows k"], Float[Tensor, "rows k"]]:
+        """Indices and squared distances of the k nearest, a query's own row left out."""
+        scores = self._float32_scores(queries, own, k)
+        if scores is None:
+            return self._by_float64(queries, own, k)
+        index, squared, done = self._ranked(queries, self._candidates(queries, scores, k + 4), k)
+        return self._finished(queries, own, scores, index, squared, done)
+
+    def nearest_index(
+        self,
+        queries: Float[Tensor, "rows d"],
+        own: Int[Tensor, " rows"] | None,
+        k: int,
+        cuts: Sequence[int] | None = None,
+    ) -> Int[Tensor, "rows k"]:
+        """Indices alone: faster, because most rows then need no exact distance.
+
+        With ``cuts`` only the sets of the first c of them are exact, c in cuts, not their order.
+        """
+        scores = self._float32_scores(queries, own, k)
+        if scores is None:
+            return self._by_float64(queries, own, k)[0]
+        found = self._candidates(queries, scores, k + 1)
+        # All before end before the next begins, by more than a tie is wide.
+        clear = found.lower[:, 1:] > found.upper[:, :-1].cummax(1).values
+        done = (clear if cuts is None else clear[:, [c - 1 for c in cuts]]).all(1)
+        index, lower = found.index[:, :k], found.lower[:, :k]
+        return self._finished(queries, own, scores, index, lower, done)[0]
+
+    def _finished(
+        self,
+        queries: Float[Tensor, "rows d"],
+        own: Int[Tensor, " rows"] | None,
+        scores: Float[Tensor, "rows padded"],
+        index: Int[Tensor, "rows k"],
+        squared: Float[Tensor, "rows k"],
+        done: Bool[Tensor, " rows"],
+    ) -> tuple[Int[Tensor, "rows k"], Float[Tensor, "rows k"]]:
+        """Rows that are not done, from more candidates, and by float64 where those do not do."""
+        k = index.shape[1]
+        left = (~done).nonzero()[:, 0]
+        if len(left):
+            more = self._candidates(queries[left], scores.index_select(0, left), k + 22)
+            index[left], squared[left], done = self._ranked(queries[left], more, k)
+            left = left[~done]
+        if len(left):
+            mine = None if own is None else own[left]
+            index[left], squared[left] = self._by_float64(queries[left], mine, k)
+        if 2 * len(left) > len(queries):
+            self._pause = 4
+        return index, squared
+
+    def _ranked(
+        self, queries: Float[Tensor, "rows d"], found: Candidates, k: int
+    ) -> tuple[Int[Tensor, "rows k"], Float[Tensor, "rows k"], Bool[Tensor, " rows"]]:
+        """The first k of the candidates by exact distance, and where no other can be as near."""
+        squares = (queries.double() - self.centre).square().sum(1, keepdim=True)
+        squared = self._squared(queries, found.index)
+        squared, index, tie = nearest_first(squared, found.index, squares)
+        done = settled(squared, tie, k, found.lower[:, -1:], squares)
+        return index[:, :k], squared[:, :k], done
+
+    def _float32_scores(
+        self, queries: Float[Tensor, "rows d"], own: Int[Tensor, " rows"] | None, k: int
+    ) -> Float[Tensor, "rows padded"] | None:
+        """None where float64 had better do it all."""
+        self._pause = max(0, self._pause - 1)
+        if k > FEW or self.n < 8 * (k + FEW) or self._pause:
+            return None
+        columns, scale, _ = self._float32
+        q = (self.centre - queries.double()) * scale
+        with torch.autocast(q.device.type, enabled=False):
+            scores = _without(own, torch.nn.functional.pad(q, (0, 1), value=1).float() @ columns)
+        if not self._checked:  # a product of fewer digits, as with TF32, shows in the first block
+            found = self._candidates(queries, scores, k)
+            squared = self._squared(queries, found.index)
+            self._checked = bool(((found.lower <= squared) & (squared <= found.upper)).all())
+            if not self._checked:
+                self._pause = _FOR_GOOD
+                return None
+        return scores
+
+    def _candidates(
+        self, queries: Float[Tensor, "rows d"], scores: Float[Tensor, "rows padded"], m: int
+    ) -> Candidates:
+        """The m nearest by float32.
+
+        In whatever order it sums, a score is off by at most e (‖q‖‖g‖ + ‖g‖²/2), e = γ_{d+8}, and
+        so by at most e (‖q‖²/2 + ‖g‖²): less that, it is a lower bound.
+        """
+        columns, scale, e = self._float32
+        squares = (queries.double() - self.centre).square().sum(1, keepdim=True)
+        squares.masked_fill_(squares * scale**2 > 2.0**200, torch.nan)  # float32 may overflow
+        low, index = smallest(scores, m)
+        low, order = low.sort(dim=1)
+        index = index.gather(1, order).clamp_max_(self.n - 1)  # of padding, where all is NaN
+        tiny = 2.0**-100 / scale**2  # more than what underflow costs
+        lower = low.double() * (2 / scale**2) + ((1 - e) * squares - tiny)
+        e = e / (1 - 2 * e) + 2.0**-40  # ‖g‖² from the lowered halves; and what is a tie
+        width = e * (2 * squares + columns[-1][index].double() * (8 / scale**2)) + 2 * tiny
+        return Candidates(index, lower, lower + width)
+
+    def _squared(
+        self, queries: Float[Tensor, "rows d"], index: Int[Tensor, "rows m"]
+    ) -> Float[Tensor, "rows m"]:
+        """From differences."""
+        near = self.z.index_select(0, index.flatten()).double().view(*index.shape, -1)
+        squared: Tensor = torch.linalg.vector_norm(near.sub_(queries.double()[:, None]), dim=2)
+        return squared.square_()
+
+    def _by_float64(
+        self, queries: Float[Tensor, "rows d"], own: Int[Tensor, " rows"] | None, k: int
+    ) -> tuple[Int[Tensor, "rows k"], Float[Tensor, "rows k"]]:
+        scores, squares = self.scores(queries, own)
+        return nearest_of_rows(scores, k, squares)
+
+    @cached_property
+    def _float64(self) -> tuple[Float[Tensor, "padded d"], Float[Tensor, " padded"]]:
+        """Centred rows and half their squares; zeros and infinities after the last."""
+        rows = self.z.new_zeros(self._padded, self.z.shape[1], dtype=torch.float64)
+        torch.sub(self.z, self.centre, out=rows[: self.n])
+        halves = rows.square().sum(1) / 2
+        halves[self.n :] = torch.inf
+        return rows, halves
+
+    @cached_property
+    def _float32(self) -> tuple[Float[Tensor, "d1 padded"], float, float]:
+        """Centred rows times a power of two, above (1 − 2e) of half their squares; it; and e."""
+        pieces = self.z.split(4096)
+        squares = torch.cat([(z.double() - self.centre).square().sum(1) for z in pieces])
+        exponent = math.frexp(math.sqrt(float(squares.max())))[1]
+        scale = 2.0 ** -max(-100, min(exponent, 100))
+        e = (self.z.shape[1] + 8) * 2.0**-24
+        e = e / (1 - e)
+        columns = torch.zeros(self.z.shape[1] + 1, self._padded, device=self.z.device)
+        columns[-1] = torch.inf
+        columns[-1, : self.n] = squares * (scale**2 * (0.5 - e))
+        for start, z in zip(range(0, self.n, 4096), pieces, strict=True):
+            columns[:-1, start : start + len(z)] = ((z.double() - self.centre) * scale).T
+        return columns, scale, e
+
+    @property
+    def _padded(self) -> int:
+        return -(-self.n // CHUNK) * CHUNK
+
+
+def _without(
+    own: Int[Tensor, " rows"] | None, scores: Float[Tensor, "rows n"]
+) -> Float[Tensor, "rows n"]:
+    if own is not None:
+        scores[torch.arange(len(own), device=own.device), own] = torch.inf
+    return scores

@@ -1,24 +1,14 @@
-"""Whether extraction keeps the model busy and memory flat, in one run.
+"""Pictures in, features out: is the model kept busy, and memory flat?
 
-    python scripts/bench_extraction.py [--quick] [--json FILE]
-
-1. ViT-B/32 with random weights, on JPEG photographs of 500 × 375 pixels made here: pictures a
-   second through `extract` (reading, decoding, model and cache, but not loading the model), and of
-   the bare model on tensors that are ready. They take turns; medians; ratios are of one round.
-2. 60,000 PNG pictures of 28 × 28 pixels through `pixels`, in a process of its own: pictures a
-   second, and by how much the peak of its memory exceeds what it had before.
+ViT-B/32 with random weights, which do not change its speed, on JPEG photographs of 500 × 375 made
+here: pictures a second through `extract` (reading, decoding, model and cache, but not loading the
+model), and of the bare model on tensors that are ready. Small PNG pictures through `pixels`: by how
+much the peak of memory exceeds the start.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,13 +17,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-os.environ["HF_HUB_OFFLINE"] = "1"
-
 import numpy as np
-import psutil
 import torch
 from PIL import Image
 
+from benchmarks.measure import in_child, peak_mib
+from benchmarks.tables import Row
 from metriscope.data import model  # noqa: F401  (imported before memory is measured)
 from metriscope.data.backbones import resolve
 from metriscope.data.backbones.base import Backbone
@@ -44,7 +33,6 @@ from metriscope.data.pictures import Digest, Files, Pictures, Raw
 from metriscope.data.table import Labels
 
 BATCH = 64
-LEAST_RATIO, MOST_GROWTH = 0.9, 1024  # what is held: of the bare model's rate; MiB
 
 
 def photographs(folder: Path, count: int) -> Pictures:
@@ -159,78 +147,45 @@ def small_png(seed: int) -> bytes:
 
 
 def bench_pixels(count: int) -> dict[str, Any]:
-    """In this process: call it once."""
+    """In a process of its own."""
     shelf = Repeated([small_png(seed) for seed in range(997)], count)
     pictures = Pictures(shelf, Labels.of(np.arange(count) % 10), "small")
-    unit = 1 if sys.platform == "darwin" else 1024
     with tempfile.TemporaryDirectory() as cache:
-        before = psutil.Process().memory_info().rss
+        before = peak_mib()
         start = time.perf_counter()
         found = extract({"all": pictures}, Extraction("pixels", device="cpu", cache=Path(cache)))
         middle = time.perf_counter()
         rows = sum(len(rows) for rows, _ in found["all"].blocks())
         end = time.perf_counter()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        growth = peak_mib() - before
     assert rows == count
     return {
         "pictures": count,
         "dim": found["all"].dim,
         "extract_per_second": count / (middle - start),
         "read_per_second": count / (end - middle),
-        "growth_mib": (peak - before) / 2**20,
+        "growth_mib": growth,
     }
 
 
-def in_child(count: int) -> dict[str, Any]:
-    """:func:`bench_pixels` where nothing else has raised the peak: Linux lets a child start with
-    its parent's, so this comes first.
-    """
-    command = [sys.executable, __file__, "--only-pixels", str(count)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
-
-
-def print_table(result: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    vit, pixels = result["vit"], result["pixels"]
-    table = Table(title="extraction: pictures a second, and memory")
-    for head in ("what", "measured", "must be"):
-        table.add_column(head, justify="left" if head == "what" else "right")
-    table.add_row("ViT-B/32, bare model on ready tensors", f"{vit['bare_per_second']:.2f}/s", "")
-    table.add_row("ViT-B/32, JPEG files through extract", f"{vit['extract_per_second']:.2f}/s", "")
-    table.add_row("  ratio", f"{vit['ratio']:.3f}", f"≥ {LEAST_RATIO}")
-    shape = f"{pixels['pictures']:,} PNG of 28 × 28 through pixels"
-    table.add_row(shape, f"{pixels['extract_per_second']:,.0f}/s", "")
-    table.add_row("  read back from the cache", f"{pixels['read_per_second']:,.0f}/s", "")
-    table.add_row("  memory over start", f"{pixels['growth_mib']:.0f} MiB", f"< {MOST_GROWTH} MiB")
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="fewer pictures, one round")
-    parser.add_argument("--json", type=Path, help="also write the numbers here")
-    parser.add_argument("--only-pixels", type=int, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.only_pixels:
-        print(json.dumps(bench_pixels(args.only_pixels)))
-        return 0
-    result: dict[str, Any] = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "pixels": in_child(6_000 if args.quick else 60_000),
-        "vit": bench_vit(1 if args.quick else 3, 2 if args.quick else 4),
-    }
-    print_table(result)
-    print(f"{result['machine']}; torch {torch.__version__}; {torch.get_num_threads()} threads")
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    met = result["vit"]["ratio"] >= LEAST_RATIO and result["pixels"]["growth_mib"] < MOST_GROWTH
-    return 0 if met else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def run(*, quick: bool) -> list[Row]:
+    """The section."""
+    # Memory first: a process starts with the peak of the one it was forked from.
+    pixels = in_child(bench_pixels, 6_000 if quick else 60_000)
+    vit = bench_vit(1 if quick else 3, 2 if quick else 4)
+    through, bare = vit["extract_per_second"], vit["bare_per_second"]
+    small = f"{pixels['pictures']:,} PNG of 28 × 28 through pixels"
+    return [
+        Row(
+            "ViT-B/32, JPEG through extract",
+            through,
+            "pictures/s",
+            "bare model",
+            bare,
+            vit["ratio"],
+            least=0.9,
+        ),
+        Row(small, pixels["extract_per_second"], "pictures/s"),
+        Row("  read back from the cache", pixels["read_per_second"], "pictures/s"),
+        Row("  memory", pixels["growth_mib"], "MiB", most=1024.0),
+    ]

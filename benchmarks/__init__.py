@@ -1,0 +1,1 @@
+"""What `make bench` measures: a module is a section; ``python -m benchmarks`` prints them."""

@@ -1,0 +1,99 @@
+"""Exact retrieval, D = 128, one thread.
+
+The floor is the bare product of all queries with the gallery, in blocks, in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import faiss
+import numpy as np
+import torch
+from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
+from torch import Tensor
+
+from benchmarks.measure import growth_mib, in_child, median_ms, median_ratio, turns
+from benchmarks.tables import Row, compared
+from metriscope import ops
+from metriscope.diagnostics.base import Space, measure
+from metriscope.types import Embeddings
+
+D, BLOCK = 128, 512
+SCORES = ("retrieval", "hubness")
+
+
+def clustered(n: int, classes: int, spread: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Unit vectors around one direction a class; ``spread`` as long as that direction at 1."""
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.nn.functional.normalize(torch.randn(classes, D, generator=generator))
+    y = torch.randint(classes, (n,), generator=generator)
+    noise = torch.randn(n, D, generator=generator) * spread / D**0.5
+    return torch.nn.functional.normalize(centres[y] + noise), y
+
+
+def bare(z: Tensor) -> None:
+    for queries in z.split(BLOCK):
+        queries @ z.T
+
+
+def faiss_search(z: Tensor, k: int) -> None:
+    index = faiss.IndexFlatIP(D)
+    index.add(z.numpy())
+    index.search(z.numpy(), k + 1)
+
+
+def peer(z: Tensor, y: Tensor) -> Callable[[], object]:
+    calculator = AccuracyCalculator(include=("precision_at_1",), k=10)
+    return lambda: calculator.get_accuracy(z, y)
+
+
+def scores(z: Tensor, y: Tensor) -> None:
+    names = tuple(map(str, range(int(y.max()) + 1)))
+    measure(Space(Embeddings(z.numpy(), y.numpy().astype(np.int64), names)), SCORES)
+
+
+def run(*, quick: bool) -> list[Row]:
+    """The section."""
+    torch.set_num_threads(1)
+    faiss.omp_set_num_threads(1)
+    n, large, budget = (3_000, 6_000, 3.0) if quick else (10_000, 60_000, 30.0)
+    z, y = clustered(large, 10)
+    mib = in_child(growth_mib, lambda: scores(z, y), lambda: scores(z[:500], y[:500]))
+    rows = [Row(f"memory of all retrieval scores, {large:,} rows, C = 10", mib, "MiB", most=1024.0)]
+    for name, spread in (("spread", 1.0), ("tight", 0.1)):
+        z, y = clustered(n, 100, spread)
+        ours, floor, theirs, flat = turns(
+            lambda z=z, y=y: ops.recall(z, y, (1, 5, 10)),
+            lambda z=z: bare(z),
+            peer(z, y),
+            lambda z=z: faiss_search(z, 10),
+            budget=budget,
+        )
+        what = f"Recall@1,5,10, {n:,} rows, {name} classes"
+        rows += [
+            compared(what, "bare product", ours, floor, way="times the cost", bar=1.6),
+            compared(what, "PML AccuracyCalculator", ours, theirs, way="times faster", bar=2.0),
+            compared(what, "faiss IndexFlatIP, k = 11", ours, flat, way="times faster"),
+        ]
+    z, y = clustered(n, 10)
+    every = AccuracyCalculator(include=("r_precision", "mean_average_precision_at_r"))
+    ours, theirs = turns(
+        lambda: scores(z, y), lambda: every.get_accuracy(z, y), budget=budget, least=1
+    )
+    what = f"all retrieval scores, {n:,} rows, C = 10"
+    rows.append(compared(what, "PML, R-precision and MAP@R", ours, theirs, way="times faster"))
+    sizes = tuple(n // k for k in (4, 2, 1))
+    taken = turns(*(lambda m=m: ops.recall(z[:m], y[:m], (1,)) for m in sizes), budget=budget / 3)
+    for (small, below), (many, above) in pairwise(zip(sizes, taken, strict=True)):
+        rows.append(
+            Row(
+                f"Recall@1, {many:,} rows",
+                median_ms(above),
+                against=f"{small:,} rows",
+                other=median_ms(below),
+                ratio=median_ratio(above, below),
+            )
+        )
+    return rows

@@ -1,0 +1,148 @@
+"""What ``metriscope.geometry`` does: the geometry of any source of vectors, in one pass."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metriscope import ops
+from metriscope.data.checks import ZeroVectors, refuse_rows
+from metriscope.data.memory import free_memory
+from metriscope.data.sources import Source
+from metriscope.data.split import class_texts
+from metriscope.data.streaming import Part, Stream, of_table, open_streams
+from metriscope.data.table import Labels, Table
+from metriscope.diagnostics.base import Moments, measure
+from metriscope.types import Embeddings, InputError, Scores
+
+_MATRICES = 8  # of d × d numbers that are alive at once: the scatter, and what factors it
+
+
+def geometry(
+    source: Source | Embeddings | tuple[Any, Any],
+    *,
+    labels: Source | None = None,
+    split: Part = "all",
+    zero_vectors: ZeroVectors = "error",
+    device: str = "cpu",
+) -> Scores:
+    """Every score that class moments decide, in one pass over rows that need not fit in memory.
+
+    ``geometry("embeddings.parquet")``, ``geometry("x.npy", labels="y.npy")``,
+    ``geometry((x, y))``. They are the scores of a comparison that need no row and no pair of rows
+    (not retrieval, uniformity or silhouette), to rounding; but singular values below 1e-8 of the
+    largest within classes are rounding, or 0.
+
+    O(n d²) time, about that of xᵀx; O(C d + d²) memory for C classes. What is held besides is a
+    block of rows, or more: see :func:`metriscope.data.streaming.open_streams`.
+
+    Args:
+        source: see :func:`metriscope.data.load`; also embeddings, or (x, y): (n, d) numbers, which
+            may be mapped from a file, and n labels.
+        labels: a file of labels for one file that has none.
+        split: ``train`` or ``test`` rows of a source that is divided, or ``all``.
+        zero_vectors: what to do with rows of norm below 1e-6: ``error``, ``keep`` or ``drop``.
+        device: where to compute.
+
+    Returns:
+        Score names to floats; None where a score is undefined on this input.
+
+    Raises:
+        InputError: whatever cannot be used, in one or two lines.
+    """
+    for what, value, known in (("split", split, Part), ("zero_vectors", zero_vectors, ZeroVectors)):
+        if value not in get_args(known):
+            raise InputError(
+                f"{what} is {value!r}; it must be one of {', '.join(get_args(known))}."
+            )
+    reader = _Reader(zero_vectors, device)
+    streams = _streams(source, labels, split)
+    for stream in streams:
+        reader.read(stream)
+    if reader.sums is None:
+        raise InputError(f"{streams[0].origin}: every row is a zero vector, so nothing is left.")
+    return measure(Moments(reader.sums.result(), reader.sums.scatter))
+
+
+def _streams(
+    source: Source | Embeddings | tuple[Any, Any], labels: Source | None, split: Part
+) -> list[Stream]:
+    if isinstance(source, str | os.PathLike):
+        return open_streams(source, labels, split)
+    if labels is not None or split != "all":
+        raise InputError("labels= and split= go with a file or a folder, not with arrays.")
+    if isinstance(source, Embeddings):
+        held = Labels(source.y, source.class_names)
+        return [of_table(Table(source.x, held, source.origin))]
+    if not isinstance(source, tuple | list) or len(source) != 2:
+        raise InputError(
+            f"a source is a path, embeddings or (x, y), not {type(source).__name__}; "
+            "give vectors and labels as geometry((x, y))."
+        )
+    x, y = (np.asanyarray(each) for each in source)
+    return [of_table(Table(x, Labels.of(y), "memory"))]
+
+
+class _Reader:
+    """Adds up the moments of streams of one width, and looks at every row on the way."""
+
+    def __init__(self, zero_vectors: ZeroVectors, device: str) -> None:
+        self.zero_vectors, self.device = zero_vectors, device
+        self.sums: ops.MomentSums | None = None
+        self._codes: dict[str, int] = {}
+        self._buffer = np.empty((0, 0))
+
+    def read(self, stream: Stream) -> None:
+        """Add all rows, or raise for those that cannot be used."""
+        bad, zero = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for table in stream.blocks():
+            y = torch.from_numpy(self._coded(table, stream.class_names)).to(self.device)
+            z, norms = ops.unit_rows(self._float64(table.x).to(self.device))
+            if not bool(norms.sum().isfinite()):
+                bad.append(table.ids[~norms.isfinite().cpu().numpy()])
+            short = norms < ops.EPS
+            if bool(short.any()):
+                zero.append(table.ids[short.cpu().numpy()])
+                if self.zero_vectors == "drop":
+                    z, y = z[~short], y[~short]
+            if len(y) and len(bad) == 1:
+                self._width(z.shape[1], stream.origin).add(z, y)
+        refused = zero if self.zero_vectors == "error" else zero[:1]
+        refuse_rows(stream.origin, np.concatenate(bad), np.concatenate(refused))
+
+    def _width(self, dim: int, origin: str) -> ops.MomentSums:
+        """The sums of rows of that many dimensions."""
+        if self.sums is None:
+            need, free = 8 * _MATRICES * dim**2, free_memory(self.device)
+            if need > free:
+                raise InputError(
+                    f"{origin}: vectors of {dim} dimensions need {need:,} bytes of memory, and "
+                    f"{free:,} are free. Reduce them first, by a random projection or a PCA."
+                )
+            self.sums = ops.MomentSums(dim, self.device)
+        known = self.sums.scatter.shape[1]
+        if known != dim:
+            raise InputError(
+                f"{origin}: train has {known} dimensions and test {dim}; both must come from one "
+                "model."
+            )
+        return self.sums
+
+    def _float64(self, x: np.ndarray) -> Tensor:
+        """A copy, in memory that is used again: fresh pages would cost as much as the sums."""
+        if self._buffer.shape[1] != x.shape[1] or len(self._buffer) < len(x):
+            self._buffer = np.empty(x.shape)
+        rows = self._buffer[: len(x)]
+        rows[...] = x
+        return torch.from_numpy(rows)
+
+    def _coded(self, table: Table, names: tuple[str, ...] | None) -> np.ndarray:
+        """(n,) codes of classes in the order they come in; labels are compared as text."""
+        texts = class_texts(table, names, table.ids)
+        found = [self._codes.setdefault(text, len(self._codes)) for text in texts]
+        codes: np.ndarray = np.asarray(found, np.int64)[table.labels.codes]
+        return codes
