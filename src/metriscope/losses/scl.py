@@ -10,7 +10,7 @@ from torch import Tensor
 
 from metriscope import ops
 from metriscope.losses import register
-from metriscope.losses.base import TIE, Loss, Reduction, against, number, one_of, reduce_terms
+from metriscope.losses.base import TIE, Loss, Reduction, divide, number, one_of
 from metriscope.types import LossOutput, Share
 
 Form = Literal["out", "in"]
@@ -52,28 +52,51 @@ class SupCon(Loss):
 
     def compute(self, z: Float[Tensor, "b d"], labels: Int[Tensor, " b"]) -> LossOutput:
         """See the class."""
-        s = (z / self.temperature) @ z.T
         classes = ops.by_class(labels)
         n_pos = classes.size - 1  # (b,)
         anchors = n_pos > 0
-        same = ops.equality(classes.start, classes.start, s.dtype)  # (b, b)
-        itself = torch.eye(len(z), dtype=s.dtype, device=s.device)
-        everyone, _ = against(s, itself)
-        _, hardest = against(s.detach(), same)
-        pos = same.sub_(itself)
-        n = n_pos.clamp_min(1).to(s.dtype)
-        if self.form == "out":
-            own = (s * pos).sum(1) / n
-        else:
-            own = ops.masked_logsumexp(s, pos > 0) - n.log()
-        # An anchor alone has no finite value to give: 0, which is left out below.
-        terms = torch.where(anchors, everyone[:, 0] - own, 0.0)
-        violated = s.detach() - TIE / self.temperature
-        violated = torch.le(violated, hardest, out=violated).mul_(pos).sum(1)  # (b,)
-        samples = violated > 0
-        loss, _, _ = reduce_terms(terms, anchors, samples, self.reduction)
-        # No anchor can fall below log |P|, but by rounding: what is above it can still be learnt.
-        excess = ((terms.detach() - n.log()).clamp_min(0) * anchors).sum()
+        n = n_pos.clamp_min(1).to(z.dtype)
+        wanted = ops.wants_gradient(z)
+        with torch.no_grad():
+            s = (z / self.temperature) @ z.T  # (b, b)
+            far = torch.finfo(s.dtype).min / 2  # finite, so that 0 times it is 0
+            pos = ops.equality(classes.start, classes.start, s.dtype)
+            work = torch.add(s, pos, alpha=far)
+            hardest = work.amax(1, keepdim=True)
+            for matrix, value in ((pos, 0), (s, far)):
+                matrix.diagonal().fill_(value)
+            violated = torch.sub(s, TIE / self.temperature, out=work)
+            violated = torch.le(violated, hardest, out=work).mul_(pos).sum(1)  # (b,)
+            samples = violated > 0
+            # `own_slope` and `slope` are ∂/∂s of `own` and of what remains.
+            if self.form == "out":
+                own = torch.mul(s, pos, out=work).sum(1) / n
+                own_slope = pos.div_(n[:, None])
+            else:
+                own, own_slope = _log_sum_exp(torch.where(pos > 0, s, far))
+                own -= n.log()
+            everyone, slope = _log_sum_exp(s)
+            # An anchor alone has no finite value to give: 0, which is left out.
+            terms = torch.where(anchors, everyone - own, 0.0)
+            # No anchor can fall below log |P|, but by rounding: what is above can still be learnt.
+            excess = ((terms - n.log()).clamp_min(0) * anchors).sum()
+            chosen = samples if self.reduction == "mean_active" else anchors
+            total, gradient = (terms * chosen).sum(), z
+            if wanted:
+                slope = slope.sub_(own_slope).mul_(chosen[:, None])
+                gradient = torch.add(slope, slope.T, out=work) @ z / self.temperature
+        total = ops.with_gradient(z, total, gradient)
+        loss = divide(total, samples.sum(), anchors.sum(), self.reduction)
         details = {"loss.excess": Share(excess, anchors.sum())}
         n_active, n_total = violated.long().sum(), n_pos.sum()
         return LossOutput(loss, n_active, n_total, samples, (~anchors).sum(), details)
+
+
+def _log_sum_exp(
+    logits: Float[Tensor, "b b"],
+) -> tuple[Float[Tensor, " b"], Float[Tensor, "b b"]]:
+    """log Σ exp of each row, and its derivative in the place of the logits."""
+    top = logits.amax(1, keepdim=True)
+    shares = logits.sub_(top).exp_()
+    total = shares.sum(1, keepdim=True)
+    return (top + total.log())[:, 0], shares.div_(total)

@@ -25,10 +25,10 @@ from metriscope.ops.pairs import (
     distances_to,
     equality,
     euclidean,
-    masked_logsumexp,
     normalize,
     positives,
     same_class,
+    wants_gradient,
     with_gradient,
 )
 from metriscope.ops.retrieval import Neighbours, find_neighbours, recall
@@ -53,7 +53,6 @@ __all__ = [
     "euclidean",
     "find_neighbours",
     "logistic_regression",
-    "masked_logsumexp",
     "neighbour_blocks",
     "normalize",
     "pair_distances",
@@ -69,5 +68,6 @@ __all__ = [
     "triangle",
     "unit_rows",
     "upper_pairs",
+    "wants_gradient",
     "with_gradient",
 ]

@@ -104,7 +104,7 @@ class PairBlocks:
         self._exact = exact - exact.mean(0)
         self._norms = self._exact.square().sum(1)
         self.x = self._exact.to(z.dtype)
-        self.wanted = z.requires_grad and torch.is_grad_enabled()
+        self.wanted = wants_gradient(z)
         self._upper = upper
         self._memory: dict[str, Tensor] = {}
 
@@ -139,6 +139,11 @@ class PairBlocks:
         x, y = self.x[rows], self.x[columns]
         gradient[rows].addcmul_(w.sum(1)[:, None], x).addmm_(w, y, alpha=-1)
         gradient[columns].addcmul_(w.sum(0)[:, None], y).addmm_(w.T, x, alpha=-1)
+
+
+def wants_gradient(z: Tensor) -> bool:
+    """Whether autograd may ask for the gradient at z."""
+    return z.requires_grad and torch.is_grad_enabled()
 
 
 def with_gradient(
@@ -210,11 +215,3 @@ def same_class(labels: Int[Tensor, " b"]) -> Bool[Tensor, "b b"]:
 def positives(labels: Int[Tensor, " b"]) -> Bool[Tensor, "b b"]:
     """True where j ≠ i has the label of i."""
     return same_class(labels).fill_diagonal_(False)
-
-
-def masked_logsumexp(x: Float[Tensor, "b m"], mask: Bool[Tensor, "b m"]) -> Float[Tensor, " b"]:
-    """log Σ exp over the masked-in entries of each row.
-
-    A row without any gives a large negative finite number, not −inf, whose gradient would be NaN.
-    """
-    return x.masked_fill(~mask, torch.finfo(x.dtype).min / 2).logsumexp(1)
