@@ -48,7 +48,7 @@ def write(folder: Path, n: int, classes: int) -> tuple[Path, Path, Path]:
 def run(*, quick: bool) -> list[Row]:
     """The section."""
     torch.set_num_threads(1)
-    n, classes, budget = (100_000, 1_000, 5.0) if quick else (1_000_000, 1_000, 60.0)
+    n, classes, budget = (100_000, 1_000, 5.0) if quick else (1_000_000, 1_000, 30.0)
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -226,7 +226,7 @@ def growth(
 def run(*, quick: bool) -> list[Row]:
     """The section."""
     torch.set_num_threads(1)
-    budget, limit_gb = (1.5, 2.0) if quick else (10.0, 6.0)
+    budget, limit_gb = (1.5, 2.0) if quick else (5.0, 6.0)
     class_counts = (10,) if quick else (10, 200)
     size = 1024 if quick else 4096
     large = memory(CASES[2].make(100), size, 100, limit_gb)

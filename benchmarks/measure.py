@@ -22,12 +22,14 @@ def seconds(work: Work) -> float:
     return time.perf_counter() - start
 
 
-def turns(*works: Work, budget: float, least: int = 3, most: int = 50) -> list[list[float]]:
+def turns(
+    *works: Work, budget: float, least: int = 2, most: int = 50, first: bool = True
+) -> list[list[float]]:
     """Seconds of each of several works, one list a work; they take turns for ``budget`` seconds.
 
-    One call of each comes first and does not count.
+    One call of each comes ``first`` and does not count.
     """
-    for work in works:
+    for work in works * first:
         work()
     rounds: list[list[float]] = []
     start = time.perf_counter()

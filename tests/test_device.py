@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -179,37 +181,28 @@ def test_measuring_takes_no_product_and_no_second_pass(name: str, meta: torch.de
     assert added <= 3 * 60  # small operations a step, which on a card are a launch each
 
 
-def test_products_are_float32_and_a_card_repeats_itself_until_training_ends() -> None:
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    try:
-        with exact(torch.device("cpu")):
-            assert torch.get_float32_matmul_precision() == "highest"
-            assert not torch.backends.cuda.matmul.allow_tf32
-            assert not torch.backends.cudnn.allow_tf32
-            assert not torch.are_deterministic_algorithms_enabled()
-        with exact(torch.device("cuda:1")):
-            assert torch.are_deterministic_algorithms_enabled()
-            assert torch.is_deterministic_algorithms_warn_only_enabled()
-        assert torch.get_float32_matmul_precision() == "medium"
+def test_a_card_repeats_itself_until_training_ends_and_convolves_in_float32() -> None:
+    with exact(torch.device("cpu")):
+        assert not torch.backends.cudnn.allow_tf32
         assert not torch.are_deterministic_algorithms_enabled()
-    finally:
-        torch.set_float32_matmul_precision(before)
+    with exact(torch.device("cuda:1")):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
-def test_training_asks_for_exact_products(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    monkeypatch.setattr(
-        Head,
-        "train",
-        lambda self, mode=True: seen.append(torch.get_float32_matmul_precision()) or self,
-    )
-    torch.set_float32_matmul_precision("high")
-    try:
-        train(tiny_spec(epochs=1), tiny_dataset())
-    finally:
-        torch.set_float32_matmul_precision("highest")
-    assert set(seen) == {"highest"}
+def test_products_are_float32_unless_torch_is_told_otherwise() -> None:
+    code = """if True:
+        import torch
+        from metriscope.train import train
+        from tests.helpers import tiny_dataset, tiny_spec
+        matmul = torch.backends.cuda.matmul
+        assert not matmul.allow_tf32
+        matmul.fp32_precision = "tf32"
+        assert train(tiny_spec(epochs=1), tiny_dataset()).result.status == "done"
+        assert matmul.fp32_precision == "tf32"
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # ------------------------------------------------------------------------------------- on a card

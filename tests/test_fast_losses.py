@@ -26,6 +26,34 @@ Terms = tuple[Tensor, Tensor, Tensor]  # values, which are terms, which are acti
 CLOSE = 1e-12  # distances nearer than this are equal
 
 
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("scl", {}),
+        ("contrastive", {}),
+        ("infonce", {}),
+        ("infonce", {"positives": "all"}),
+        ("triplet", {"mining": "batch_all"}),
+        ("triplet", {"mining": "semi_hard"}),
+    ],
+)
+def test_a_second_derivative_raises_and_is_never_wrong(name: str, params: dict[str, Any]) -> None:
+    z = torch.randn(12, 4, dtype=torch.float64, requires_grad=True)
+    loss = losses.create(name, **params)(z, torch.arange(12) % 3)
+    (gradient,) = torch.autograd.grad(loss, z, create_graph=True)
+    with pytest.raises(RuntimeError, match="no second derivative"):
+        torch.autograd.grad(gradient.square().sum(), z)
+
+
+def test_torch_func_sees_a_written_out_gradient() -> None:
+    z, y = torch.randn(12, 4, dtype=torch.float64), torch.arange(12) % 3
+    for name in ("scl", "contrastive", "infonce"):
+        loss = losses.create(name, **({"positives": "all"} if name == "infonce" else {}))
+        own = z.clone().requires_grad_()
+        loss(own, y).backward()
+        torch.testing.assert_close(torch.func.grad(lambda z, f=loss: f(z, y))(z), own.grad)
+
+
 # --------------------------------------------------------------------------- the plain definitions
 
 

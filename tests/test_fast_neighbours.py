@@ -243,3 +243,9 @@ def test_recall_of_few_rows() -> None:
     assert ops.recall(z, y, (10, 1)).tolist() == [1, 0.5]  # all are equally far
     assert ops.recall(z, torch.arange(3), (1,)).isnan().all()
     assert ops.recall(z[:1], y[:1], (1,)).isnan().all()
+
+
+@pytest.mark.parametrize("ks", [(), (0,), (1, -1)])
+def test_recall_of_no_neighbours_is_refused(ks: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="ks must be numbers from 1"):
+        ops.recall(torch.eye(3), torch.tensor([0, 0, 1]), ks)

@@ -192,8 +192,25 @@ def test_parts_of_a_divided_source(suffix: str, tmp_path: Path, blocks: None) ->
     for part in ("train", "test"):
         rows = split == part
         assert_same(metriscope.geometry(path, split=part), in_memory(x[rows], y[rows]))
-    both = split != "other"
-    assert_same(metriscope.geometry(path), in_memory(x[both], y[both]))
+    assert_same(metriscope.geometry(path), in_memory(x, y))  # the row of another split too
+
+
+def test_parts_of_different_width_are_refused_by_name(tmp_path: Path) -> None:
+    x, y = clumps()
+    np.savez(tmp_path / "train.npz", features=x, labels=y)
+    np.savez(tmp_path / "test.npz", features=x[:, :3], labels=y)
+    said = rf"train.npz has {x.shape[1]} dimensions and .*test.npz 3; both must come from one model"
+    with pytest.raises(InputError, match=said):
+        metriscope.geometry(tmp_path)
+
+
+def test_arrays_and_devices_that_are_none_are_refused() -> None:
+    x, y = clumps()
+    with pytest.raises(InputError, match="x and y must be arrays"):
+        metriscope.geometry(([[1.0], [1.0, 2.0]], [0, 1]))
+    with pytest.raises(InputError, match="unknown device 'gpu'"):
+        metriscope.geometry((x, y), device="gpu")
+    assert_same(metriscope.geometry((x, y), device="auto"), in_memory(x, y))
 
 
 def test_a_class_has_one_name_in_both_parts(tmp_path: Path) -> None:
@@ -336,7 +353,7 @@ AS_LOADED = """missing_labels_file unknown_suffix_lists_the_known_ones empty_fil
     files_of_another_kind damaged_bytes_inside a_header_that_asks_for_too_much_memory
     pickles_are_never_loaded folders_that_are_ambiguous a_missing_shard shards_that_differ
     rows_that_are_not_finite_are_named_as_in_the_file features_of_other_shapes_and_types
-    train_and_test_of_different_width parquet_features rows_are_numbered_through_shards
+    parquet_features rows_are_numbered_through_shards
     labels_of_another_length no_labels labels_in_two_places labels_of_other_kinds
     missing_and_strange_labels_in_parquet text_files_of_labels class_names"""
 

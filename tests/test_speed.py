@@ -69,8 +69,8 @@ def test_all_triplets_are_far_from_listing_them() -> None:
     ours = losses.create("triplet", mining="batch_all")
     b = 256
     work = step_on(lambda z, y: ours.evaluate(z, y).loss, b, 10)
-    # A quarter of the bar's triplets an anchor squared: the ratio is smaller than at B = 512.
-    assert cost(step_on(TripletMarginLoss(), b, 10), work, below=0) >= 8
+    limit = 1 / 8  # at B = 256; a listing grows faster than a sort
+    assert cost(work, step_on(TripletMarginLoss(), b, 10), below=limit) <= limit
 
 
 def test_recall_costs_little_more_than_the_product() -> None:

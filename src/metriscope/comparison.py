@@ -14,10 +14,10 @@ from typing import Any
 from metriscope import data, findings, grid, losses
 from metriscope.data import Extraction
 from metriscope.data.checks import ZeroVectors
+from metriscope.data.devices import resolve_device
 from metriscope.data.loading import Protocol
 from metriscope.disk import StorageError
 from metriscope.plan import plan
-from metriscope.registry import unknown
 from metriscope.store import Store, load_results
 from metriscope.text import slug
 from metriscope.types import (
@@ -97,7 +97,7 @@ def compare(
     _check_backbone(backbone, train_backbone)
     for name in imports:
         import_code(name)
-    device = _device(device)
+    device = resolve_device(device)
     specs_for, advice = plan(losses, seeds, epochs, batch_size, preset, settings or {})
     if isinstance(source, Dataset):
         if backbone or train_backbone or split != "closed":
@@ -214,18 +214,6 @@ def _check_backbone(name: str | None, trained: bool) -> None:
             f"--train-backbone trains cnn only, not {name or 'the default backbone'}: add "
             "--backbone cnn, or leave it out to use frozen features."
         )
-
-
-def _device(name: str) -> str:
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"device {name!r}: this machine or this torch has no CUDA; use cpu.")
-    if name != "cpu" and not name.startswith("cuda"):
-        raise InputError(unknown("device", name, ["auto", "cpu", "cuda"]))
-    return name
 
 
 def _where_registered(names: Sequence[str]) -> tuple[tuple[str, ...], bool]:

@@ -60,17 +60,17 @@ class Trained:
 
 @contextmanager
 def exact(device: torch.device) -> Iterator[None]:
-    """float32 as float32, not TF32 or bfloat16; on a card the same bits every time.
+    """On a card, the same bits every time, and convolutions in float32, not TF32.
 
-    Where many threads add to one place (``index_add_``), a card keeps no order unless told to.
-    What cannot be told, such as the backward pass of ``gather``, has no such places here.
+    Products are float32 too, unless torch is told otherwise: ``--import`` a file that sets
+    ``torch.backends.cuda.matmul.fp32_precision = "tf32"``. Where many threads add to one place
+    (``index_add_``), a card keeps no order unless told to. What cannot be told, such as the
+    backward pass of ``gather``, has no such places here.
     """
-    precision = torch.get_float32_matmul_precision()
     strict, lenient = (
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
     )
-    torch.set_float32_matmul_precision("highest")
     try:
         with (
             torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
@@ -81,7 +81,6 @@ def exact(device: torch.device) -> Iterator[None]:
                 torch.use_deterministic_algorithms(True, warn_only=True)
             yield
     finally:
-        torch.set_float32_matmul_precision(precision)
         if device.type == "cuda":
             torch.use_deterministic_algorithms(strict, warn_only=lenient)
 

@@ -224,9 +224,14 @@ class OptimizerSpec:
             _require(0 <= value < math.inf, f"optimizer.{name}", value, "0 or more")
 
 
+NUMBERS = 2  # raised whenever a change moves what a specification trains to
+
+
 @dataclass(frozen=True)
 class RunSpec:
     """Everything that decides a run's numbers. Two runs with one ``key`` are the same run.
+
+    The key also holds ``NUMBERS``: runs of before a change to training are not taken for new ones.
 
     ``params`` holds every parameter of the loss, defaults included, so that a changed default
     makes another run.
@@ -267,7 +272,9 @@ class RunSpec:
     @cached_property
     def key(self) -> str:
         """``<dataset>-<loss>-s<seed>-<hash>``: readable, unique, safe as a file name."""
-        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        text = json.dumps(
+            self.to_dict() | {"numbers": NUMBERS}, sort_keys=True, separators=(",", ":")
+        )
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]
         return f"{slug(self.dataset)}-{slug(self.loss)}-s{self.seed}-{digest}"
 

@@ -230,16 +230,15 @@ def _chosen(streams: dict[str, Stream], part: Part) -> list[Stream]:
             raise _no_part(next(iter(streams.values())).origin, part)
         return [streams[part]] if part != "all" else list(streams.values())
     stream = streams["all"]
-    found = rows_by_split(np.array(sorted(stream.splits)) if stream.splits else None, stream.origin)
-    if part != "all" and part not in found:
-        raise _no_part(stream.origin, part)
-    if not found:
+    if part == "all":
         return [stream]
-    wanted = list(found) if part == "all" else [part]
+    found = rows_by_split(np.array(sorted(stream.splits)) if stream.splits else None, stream.origin)
+    if part not in found:
+        raise _no_part(stream.origin, part)
 
     def blocks() -> Blocks:
         for table in stream.blocks():
-            rows = np.flatnonzero(np.isin(np.asarray(table.split), wanted))
+            rows = np.flatnonzero(np.isin(np.asarray(table.split), [part]))
             if len(rows):
                 yield table.take(rows)
 

@@ -174,6 +174,16 @@ def divide(
     return total / (n_active if reduction == "mean_active" else n_total).clamp_min(1)
 
 
+def log_sum_exp(
+    logits: Float[Tensor, "a m"],
+) -> tuple[Float[Tensor, " a"], Float[Tensor, "a m"]]:
+    """log Σ exp of each row, and its derivative, which takes the place of the logits."""
+    top = logits.amax(1, keepdim=True)
+    shares = logits.sub_(top).exp_()
+    total = shares.sum(1, keepdim=True)
+    return (top + total.log())[:, 0], shares.div_(total)
+
+
 def against(
     logits: Float[Tensor, "a m"], spared: Float[Tensor, "a m"]
 ) -> tuple[Float[Tensor, "a 1"], Float[Tensor, "a 1"]]:

@@ -91,7 +91,8 @@ class CenterContrastive(ClassLevelLoss):
             )
             terms = softmax + self.weight * pull
         else:
-            others = (2 - 2 * cos).scatter(1, index, 0).clamp_min(0).sum(1)
+            apart = z.square().sum(1, keepdim=True) + 1 - 2 * cos  # ‖z − c_j‖²
+            others = apart.scatter(1, index, 0).clamp_min(0).sum(1)
             terms = self.weight / 2 * pull / (others + 1)
         near = cos.detach()
         active = near.gather(1, index)[:, 0] < near.scatter(1, index, -torch.inf).amax(1)

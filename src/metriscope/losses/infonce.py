@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from metriscope import ops
 from metriscope.losses import _draw, register
-from metriscope.losses.base import TIE, Loss, Reduction, against, number, one_of, reduce_terms
+from metriscope.losses.base import TIE, Loss, Reduction, divide, log_sum_exp, number, one_of
 from metriscope.types import LossOutput
 
 Positives = Literal["one", "all"]
@@ -54,17 +55,32 @@ class InfoNCE(Loss):
 
     def compute(self, z: Float[Tensor, "b d"], labels: Int[Tensor, " b"]) -> LossOutput:
         """See the class."""
-        s = (z / self.temperature) @ z.T
         classes = ops.by_class(labels)
-        same = ops.equality(classes.start, classes.start, z.dtype)  # (b, b)
         anchors = ((classes.size > 1) & (classes.size < len(z)))[:, None]  # (b, 1)
-        if self.positives == "one":
-            chosen = s.gather(1, _draw.positive(labels)[:, None])  # (b, 1)
-            valid = anchors
-        else:
-            chosen, valid = s, ops.positives(labels) & anchors  # (b, b)
-        rest, hardest = against(s, same)
-        active = (hardest >= chosen - TIE / self.temperature) & valid
-        terms = softplus(rest - chosen)
-        loss, n_active, n_total = reduce_terms(terms, valid, active, self.reduction)
-        return LossOutput(loss, n_active, n_total, active.any(1), (~anchors).sum())
+        one = _draw.positive(labels)[:, None] if self.positives == "one" else None
+        wanted = ops.wants_gradient(z)
+        with torch.no_grad():
+            s = (z / self.temperature) @ z.T  # (b, b)
+            same = ops.equality(classes.start, classes.start, s.dtype)
+            rest = torch.add(s, same, alpha=torch.finfo(s.dtype).min / 2)
+            hardest = rest.amax(1, keepdim=True)
+            rest, shares = log_sum_exp(rest)  # over negatives
+            # Of each term: what its positive lacks, whether it counts, and ∂ℓ/∂rest = −∂ℓ/∂s_ip.
+            if one is None:
+                chosen, valid = s, same.mul_(anchors)
+                valid.diagonal().fill_(0)
+            else:
+                chosen, valid = s.gather(1, one), anchors.to(s.dtype)
+            active = torch.le(chosen - TIE / self.temperature, hardest).to(s.dtype).mul_(valid)
+            gap = rest[:, None] - chosen
+            counted = active if self.reduction == "mean_active" else valid
+            total, gradient = (softplus(gap) * counted).sum(), z
+            if wanted:
+                slope = gap.sigmoid_().mul_(counted)
+                shares *= slope.sum(1, keepdim=True)
+                shares = shares.sub_(slope) if one is None else shares.scatter_add_(1, one, -slope)
+                gradient = torch.add(shares, shares.T, out=s) @ z / self.temperature
+            active_of = active.sum(1)
+            n_active, n_total = active_of.long().sum(), valid.sum(1).long().sum()
+        loss = divide(ops.with_gradient(z, total, gradient), n_active, n_total, self.reduction)
+        return LossOutput(loss, n_active, n_total, active_of > 0, (~anchors).sum())

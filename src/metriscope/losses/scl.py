@@ -10,7 +10,7 @@ from torch import Tensor
 
 from metriscope import ops
 from metriscope.losses import register
-from metriscope.losses.base import TIE, Loss, Reduction, divide, number, one_of
+from metriscope.losses.base import TIE, Loss, Reduction, divide, log_sum_exp, number, one_of
 from metriscope.types import LossOutput, Share
 
 Form = Literal["out", "in"]
@@ -73,9 +73,9 @@ class SupCon(Loss):
                 own = torch.mul(s, pos, out=work).sum(1) / n
                 own_slope = pos.div_(n[:, None])
             else:
-                own, own_slope = _log_sum_exp(torch.where(pos > 0, s, far))
+                own, own_slope = log_sum_exp(torch.where(pos > 0, s, far))
                 own -= n.log()
-            everyone, slope = _log_sum_exp(s)
+            everyone, slope = log_sum_exp(s)
             # An anchor alone has no finite value to give: 0, which is left out.
             terms = torch.where(anchors, everyone - own, 0.0)
             # No anchor can fall below log |P|, but by rounding: what is above can still be learnt.
@@ -90,13 +90,3 @@ class SupCon(Loss):
         details = {"loss.excess": Share(excess, anchors.sum())}
         n_active, n_total = violated.long().sum(), n_pos.sum()
         return LossOutput(loss, n_active, n_total, samples, (~anchors).sum(), details)
-
-
-def _log_sum_exp(
-    logits: Float[Tensor, "b b"],
-) -> tuple[Float[Tensor, " b"], Float[Tensor, "b b"]]:
-    """log Σ exp of each row, and its derivative in the place of the logits."""
-    top = logits.amax(1, keepdim=True)
-    shares = logits.sub_(top).exp_()
-    total = shares.sum(1, keepdim=True)
-    return (top + total.log())[:, 0], shares.div_(total)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from metriscope.ops.moments import ClassMoments, gram, grown, residuals_of
 from metriscope.ops.pair_moments import Group, PairMoments, group_of_rows
+from metriscope.types import InputError
 
 _FEW = 64  # rows whose sum is as good as rounded once; the error of a longer one is taken out
 
@@ -20,17 +21,16 @@ class MomentSums:
     new ones (Chan, Golub and LeVeque, 1979). A space collapsed to a cone keeps its digits,
     whatever comes first.
 
-    O(n d²) time; O(C d + d²) memory, C one more than the largest class code, and what ``pairs``
-    needs.
+    O(n d²) time; O(C d + d²) memory, C one more than the largest class code; with ``per_class``
+    O(d²) for each class, and as much time for each class of a block.
 
     Args:
         dim: d.
         device: where to add.
-        per_class: whether to keep what all pairs need.
+        per_class: whether to keep what the spread over all pairs needs, in ``pairs``.
 
     Attributes:
-        scatter: (d, d) Σ (z − m_c)(z − m_c)ᵀ over all rows so far.
-        pairs: higher moments by class; None unless ``per_class``.
+        pairs: higher moments by class; None without ``per_class``.
     """
 
     def __init__(
@@ -39,14 +39,29 @@ class MomentSums:
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(shape, dtype=torch.float64, device=device)
 
+        self.dim = dim
         self._counts, self._means, self._squares = zeros(0), zeros(0, dim), zeros(0)
-        self.scatter, self._buffer = zeros(dim, dim), zeros(0, dim)
+        self._scatter, self._buffer = zeros(dim, dim), zeros(0, dim)
         self.pairs = PairMoments(dim, device) if per_class else None
+
+    @property
+    def scatter(self) -> Float[Tensor, "d d"]:
+        """Σ (z − m_c)(z − m_c)ᵀ over all rows so far."""
+        if self.pairs is None:
+            return self._scatter
+        total = torch.zeros_like(self._scatter)
+        for scatter in self.pairs.scatters.values():
+            total += scatter
+        return total
 
     def add(self, z: Float[Tensor, "n d"], y: Int[Tensor, " n"]) -> None:
         """Rows of float64, and their class codes, small and not negative."""
+        if len(z) == 0:
+            return
         if len(z) > len(self._buffer):
             self._buffer = torch.empty_like(z)
+        if self.pairs is not None:
+            z, y = self.pairs.ordered(z, y)
         counts = torch.bincount(y)
         codes = counts.nonzero().flatten()
         index = (counts > 0).cumsum(0).sub_(1)[y]  # (n,) into codes
@@ -58,17 +73,24 @@ class MomentSums:
             means += zeros.index_add_(0, index, rest) / counts[:, None]
         residuals = residuals_of(z, means, index, self._buffer)
         squares = torch.linalg.vector_norm(residuals, dim=1).square_()
-        self.scatter += gram(residuals)
         sums = squares.new_zeros(len(codes)).index_add_(0, index, squares)
-        found = ClassMoments(codes, counts, means, sums)
-        higher = self.pairs is not None
-        self._join(found, group_of_rows(residuals, squares, index, found) if higher else None)
+        new = ClassMoments(codes, counts, means, sums)
+        if self.pairs is None:
+            self._join(new, gram(residuals))
+        else:
+            self._join(new, group_of_rows(residuals, squares, new))
 
     def merge(self, other: MomentSums) -> None:
-        """The rows of another, of the same dimensions and class codes."""
-        found = other.result()
-        self.scatter += other.scatter
-        self._join(found, None if other.pairs is None else other.pairs.of(found.codes))
+        """The rows of another, of the same dimensions and class codes.
+
+        Raises:
+            InputError: ``per_class`` of one but not of the other.
+        """
+        if (self.pairs is None) != (other.pairs is None):
+            raise InputError("both sums must be per_class, or neither; make them alike.")
+        new = other.result()
+        if len(new.codes):
+            self._join(new, other.scatter if other.pairs is None else other.pairs.of(new.codes))
 
     def result(self) -> ClassMoments:
         """Of all rows so far."""
@@ -77,21 +99,20 @@ class MomentSums:
     def _of(self, codes: Tensor) -> ClassMoments:
         return ClassMoments(codes, self._counts[codes], self._means[codes], self._squares[codes])
 
-    def _join(self, new: ClassMoments, group: Group | None) -> None:
-        """Other rows of some classes, their scatter about their own means added."""
-        if len(new.codes) == 0:
-            return
+    def _join(self, new: ClassMoments, scatter: Tensor | Group) -> None:
+        """Other rows of some classes, with their scatter about their own means."""
         codes, classes = new.codes, int(new.codes[-1]) + 1
         self._counts = grown(self._counts, classes)
         self._means = grown(self._means, classes)
         self._squares = grown(self._squares, classes)
         old = self._of(codes)
-        if self.pairs is not None and group is not None:
-            self.pairs.join(old, new, group)
-        after = old.counts + new.counts
-        steps = new.means - old.means
+        after, steps = old.counts + new.counts, new.means - old.means
         self._means[codes] += steps * (new.counts / after)[:, None]
         steps *= (old.counts * new.counts / after).sqrt_()[:, None]
         self._squares[codes] += new.squares + steps.square().sum(1)
-        self.scatter += gram(steps[old.counts > 0])
         self._counts[codes] = after
+        if isinstance(scatter, Tensor):
+            self._scatter += scatter
+            self._scatter += gram(steps[old.counts > 0])
+        elif self.pairs is not None:
+            self.pairs.join(old, new, scatter)

@@ -30,29 +30,13 @@ class Group:
     fourths: Float[Tensor, " c"]
 
 
-def group_of_rows(
-    x: Float[Tensor, "n d"], a: Float[Tensor, " n"], index: Int[Tensor, " n"], found: ClassMoments
-) -> Group:
-    """Of a block of rows: x and a, and which row of ``found`` is the class of each."""
-    order, sizes = index.argsort(stable=True), found.counts.long().tolist()
-    a = a - (found.squares / found.counts)[index]
-    members = x[order].split(sizes)
-    scatter = x.new_empty(x.shape[1], x.shape[1])  # used again: fresh pages cost more
-    return Group(
-        (torch.mm(own.T, own, out=scatter) for own in members),
-        torch.stack([w @ own for w, own in zip(a[order].split(sizes), members, strict=True)]),
-        torch.zeros_like(found.counts).index_add_(0, index, a.square()),
-    )
-
-
 class PairMoments:
-    """What distances over all pairs sum to by class, of rows that come in groups.
+    """Higher moments by class of rows that come in groups.
 
     A group moves the mean of a class by s: x becomes x − s, and a − ā becomes a − ā − 2 xᵀs.
-    Nothing else is subtracted, so a space collapsed to a cone keeps its digits.
+    All stays about the mean of the class so far, so a space collapsed to a cone keeps its digits.
 
-    O(C d²) memory for the C classes there are, and as much time for each group, besides that of
-    the group.
+    O(d²) time for a row, and for a class in each group; O(C d²) memory for C classes.
 
     Attributes:
         scatters: (d, d) Σ x xᵀ by class code.
@@ -61,14 +45,23 @@ class PairMoments:
     def __init__(self, dim: int, device: str | torch.device) -> None:
         self.scatters: dict[int, Tensor] = {}
         self._thirds = torch.zeros(0, dim, dtype=torch.float64, device=device)
-        self._fourths = self._thirds.new_zeros(0)
+        self._fourths, self._buffer = self._thirds.new_zeros(0), self._thirds
+
+    def ordered(
+        self, z: Float[Tensor, "n d"], y: Int[Tensor, " n"]
+    ) -> tuple[Float[Tensor, "n d"], Int[Tensor, " n"]]:
+        """Rows class after class, in memory that is used again."""
+        if len(z) > len(self._buffer):
+            self._buffer = torch.empty_like(z)
+        y, order = y.sort(stable=True)
+        return torch.index_select(z, 0, order, out=self._buffer[: len(z)]), y
 
     def join(self, old: ClassMoments, new: ClassMoments, group: Group) -> None:
         """More rows.
 
         Args:
-            old: moments of the rows so far; counts of 0 where a class is new.
-            new: of the rows of the group, of the same classes.
+            old: moments of the rows so far, counts of 0 included, of the classes of ``new``.
+            new: of the rows of the group.
             group: their higher moments.
         """
         codes, total = new.codes.tolist(), old.counts + new.counts
@@ -76,15 +69,15 @@ class PairMoments:
         step = new.means - old.means
         old_step = step * (new.counts / total)[:, None]
         new_step = step * (-old.counts / total)[:, None]
-        old_turned, new_turned = torch.empty_like(step), torch.empty_like(step)  # Σ x xᵀ s
         root = (old.counts * new.counts / total).sqrt_()
         roots = step * root[:, None]
+        old_turned, new_turned = torch.empty_like(step), torch.empty_like(step)  # Σ x xᵀ s
         rows = zip(old_step, new_step, roots, old_turned, new_turned, strict=True)
         for code, scatter, each in zip(codes, group.scatters, rows, strict=True):
-            held, (old_s, new_s, step_root, old_out, new_out) = self.scatters[code], each
+            held, (old_s, new_s, scaled, old_out, new_out) = self.scatters[code], each
             torch.mv(held, old_s, out=old_out)
             torch.mv(scatter, new_s, out=new_out)
-            held.add_(scatter).addr_(step_root, step_root)
+            held.add_(scatter).addr_(scaled, scaled)
         gap = root * (_mean_square(new, new_step) - _mean_square(old, old_step))
         thirds, fourths = gap[:, None] * roots, gap.square()
         for turned, s, third, fourth in (
@@ -98,7 +91,7 @@ class PairMoments:
 
     def of(self, codes: Int[Tensor, " c"]) -> Group:
         """Of some classes."""
-        held = (self.scatters[code] for code in codes.tolist())
+        held = [self.scatters[code] for code in codes.tolist()]
         return Group(held, self._thirds[codes], self._fourths[codes].clamp_min(0))
 
     def _reserve(self, codes: list[int]) -> None:
@@ -110,48 +103,66 @@ class PairMoments:
                 self.scatters[code] = self._thirds.new_zeros(dim, dim)
 
 
-def pairs_within(moments: ClassMoments, group: Group) -> Summary | None:
-    """‖u − v‖²/2 over all pairs of one class, each alike; None of none.
+def group_of_rows(x: Float[Tensor, "n d"], a: Float[Tensor, " n"], found: ClassMoments) -> Group:
+    """Of a block of rows x and a = ‖x‖², class after class."""
+    counts = found.counts.long()
+    sizes = counts.tolist()
+    members = x.split(sizes)
+    a = a - (found.squares / found.counts).repeat_interleave(counts)
+    thirds = torch.empty_like(found.means)
+    for own, centred, third in zip(members, a.split(sizes), thirds, strict=True):
+        torch.mv(own.T, centred, out=third)
+    scatter = x.new_empty(x.shape[1], x.shape[1])  # used again: fresh pages cost more
+    return Group(
+        (torch.mm(own.T, own, out=scatter) for own in members),
+        thirds,
+        torch.segment_reduce(a.square(), "sum", lengths=counts),
+    )
 
-    Σ_{i≠j} of a class is n Σ a, and its squares about their mean sum to
-    n Σ (a − ā)²/2 + ‖Σ x xᵀ‖² − (Σ a)²/(n − 1).
+
+def pairs_within(moments: ClassMoments, group: Group) -> Summary | None:
+    """‖u − v‖²/2 over all pairs of rows of one class, each alike; None of none.
+
+    Over i ≠ j of a class they sum to n Σ a, and their squares about their mean to
+    n Σ (a − ā)²/2 + ‖Σ x xᵀ‖² − (Σ a)²/(n − 1). O(C d²) time.
     """
-    squares = torch.stack([scatter.square().sum() for scatter in group.scatters])
     several = moments.counts > 1
-    n, a = moments.counts[several], moments.squares[several]
-    if not len(n):
+    if not bool(several.any()):
         return None
-    inside = n * group.fourths[several] / 2 + squares[several] - a.square() / (n - 1)
-    pairs, own = n * (n - 1), a / (n - 1)
+    lengths = torch.stack([torch.linalg.vector_norm(scatter) for scatter in group.scatters])
+    n, sums, fourths = moments.counts[several], moments.squares[several], group.fourths[several]
+    inside = n * fourths / 2 + lengths[several].square() - sums.square() / (n - 1)
+    pairs, own = n * (n - 1), sums / (n - 1)
     mean = pairs @ own / pairs.sum()
     total = inside.clamp_min(0).sum() + pairs @ (own - mean).square()
     return Summary(mean, (total / pairs.sum()).sqrt())
 
 
 def pairs_between(moments: ClassMoments, group: Group) -> Summary | None:
-    """‖u − v‖²/2 over all pairs of two classes, each alike; None of none.
+    """‖u − v‖²/2 over all pairs of rows of two classes, each alike; None of none.
 
-    Rows x + m_A and y + m_B are at δ̄ = (ā + b̄ + ‖Δ‖²)/2 on average, Δ = m_A − m_B, and
-    (a − ā)/2 + xᵀΔ, (b − b̄)/2 − yᵀΔ and −xᵀy from it: three terms without a common product.
+    Rows m_A + x and m_B + y are at δ̄ = (ā + b̄ + ‖Δ‖²)/2 on average, Δ = m_A − m_B, and
+    (a − ā)/2 + xᵀΔ, (b − b̄)/2 − yᵀΔ and −xᵀy from it: terms whose products sum to 0.
+    O(C d² + C² d) time.
     """
     n, total = moments.counts, moments.counts.sum()
     if len(n) < 2:
         return None
     u = moments.means - n @ moments.means / total
-    pairs = ((total - n) @ n) / 2
-    mean = ((total - n) @ moments.squares + total * (n @ u.square().sum(1))) / pairs / 2
-    spread = (total - n) @ group.fourths / 4 + total * (group.thirds * u).sum()
-    centres = gram(n.sqrt()[:, None] * u)  # Σ_B n_B ΔΔᵀ = centres + n u_A u_Aᵀ
-    before = torch.zeros_like(centres)
+    rest = total - n
+    pairs = rest @ n / 2
+    mean = (rest @ moments.squares + total * (n @ u.square().sum(1))) / pairs / 2
+    spread = rest @ group.fourths / 4 + total * (group.thirds * u).sum()
+    others = gram(n.sqrt()[:, None] * u)  # Σ_B n_B ΔΔᵀ = this + total · u_A u_Aᵀ
     for scatter, own in zip(group.scatters, u, strict=True):
-        spread += (scatter * (centres + before)).sum() + total * (scatter @ own @ own)
-        before += scatter
+        spread += torch.dot(scatter.flatten(), others.flatten()) + total * (scatter @ own @ own)
+        others += scatter
     spread = spread.clamp_min(0) + _between_classes(moments, u, mean)
     return Summary(mean, (spread / pairs).sqrt())
 
 
 def _between_classes(moments: ClassMoments, u: Tensor, mean: Tensor) -> Tensor:
-    """Σ_{A<B} n_A n_B (δ̄ − mean)². The error is about 1e-16 of the largest δ̄."""
+    """Σ_{A<B} n_A n_B (δ̄ − mean)². The error of a δ̄ is about 1e-16 of the largest."""
     half, total = _mean_square(moments, u) / 2, mean.new_zeros(())
     size = max(1, _TILE // len(u))
     for start in range(0, len(u), size):
@@ -163,5 +174,5 @@ def _between_classes(moments: ClassMoments, u: Tensor, mean: Tensor) -> Tensor:
 
 
 def _mean_square(moments: ClassMoments, s: Tensor) -> Tensor:
-    """ā + ‖s‖², of no row too."""
+    """Mean ‖x − s‖² = ā + ‖s‖² of each class, of one without rows too."""
     return moments.squares / moments.counts.clamp_min(1) + s.square().sum(1)

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import threshold
 
 EPS = 1e-6  # norm below which a vector has no direction
@@ -149,22 +148,46 @@ def wants_gradient(z: Tensor) -> bool:
 def with_gradient(
     z: Float[Tensor, "b d"], value: Float[Tensor, ""], gradient: Float[Tensor, "b d"]
 ) -> Float[Tensor, ""]:
-    """``value``, a function of z whose derivative is ``gradient``, as autograd should see it."""
+    """``value``, a function of z whose derivative is ``gradient``, as autograd should see it.
+
+    A second derivative raises RuntimeError.
+    """
     out: Tensor = _WithGradient.apply(z, value, gradient)  # type: ignore[no-untyped-call]
     return out
 
 
 class _WithGradient(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, z: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
-        ctx.save_for_backward(gradient)
+    def forward(z: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
         return value.clone()
 
     @staticmethod
-    @once_differentiable
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        z, _, gradient = inputs
+        ctx.save_for_backward(z, gradient)
+
+    @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return gradient * grad, None, None
+        z, gradient = ctx.saved_tensors
+        return _Once.apply(z, gradient) * grad, None, None  # type: ignore[no-untyped-call]
+
+
+class _Once(torch.autograd.Function):
+    """A gradient that is known, but not its own derivative with respect to z."""
+
+    @staticmethod
+    def forward(z: Tensor, gradient: Tensor) -> Tensor:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, None]:
+        raise RuntimeError(
+            "this loss has no second derivative: its gradient is written out, not recorded."
+        )
 
 
 # ------------------------------------------------------------------------------------------ labels

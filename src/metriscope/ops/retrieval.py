@@ -77,7 +77,12 @@ def recall(
 
     Returns:
         (ks,) float64; NaN where every row is alone.
+
+    Raises:
+        ValueError: no ks, or one below 1.
     """
+    if not ks or min(ks) < 1:
+        raise ValueError(f"ks must be numbers from 1, not {list(ks)}.")
     found = torch.zeros(len(ks), dtype=torch.float64, device=z.device)
     if len(z) > 1:
         among, cuts = Gallery(z), [min(k, len(z) - 1) for k in ks]
