@@ -52,7 +52,7 @@ def run(*, quick: bool) -> list[Row]:
     """The section; nothing where a process cannot be pinned, or there is one core."""
     if not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2:
         return []
-    words = ["--epochs", "2" if quick else "4"]
+    words = ["--epochs", "2" if quick else "10"]
     words += ["--losses", "scl,triplet", "--seeds", "1"] if quick else []
     with tempfile.TemporaryDirectory() as name:
         data = source(Path(name))
@@ -60,8 +60,8 @@ def run(*, quick: bool) -> list[Row]:
             compare(data, 1, 1, words),
             compare(data, 1, 2, words),
             compare(data, 2, 2, words),
-            budget=0,
-            least=1 if quick else 2,
+            budget=0 if quick else 100,
+            least=1,
             first=False,
         )
     what = "2 losses" if quick else "7 losses × 3 seeds"
