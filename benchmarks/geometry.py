@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.measure import growth_mib, in_child, median_ms, median_ratio, turns
-from benchmarks.tables import Row, compared
+from benchmarks.measure import growth_mib, in_child, turns
+from benchmarks.tables import Row, compared, grown
 from metriscope import geometry
 from metriscope.diagnostics.base import Space, measure
 from metriscope.types import Embeddings
@@ -78,15 +78,7 @@ def run(*, quick: bool) -> list[Row]:
             *(lambda s=s: geometry(files[s][0], labels=files[s][1]) for s in sizes), budget=budget
         )
         for (less, below), (more, above) in pairwise(zip(sizes, taken, strict=True)):
-            rows.append(
-                Row(
-                    f"geometry of {more:,} rows",
-                    median_ms(above),
-                    against=f"{less:,} rows",
-                    other=median_ms(below),
-                    ratio=median_ratio(above, below),
-                )
-            )
+            rows.append(grown(f"geometry of {more:,} rows", f"{less:,} rows", above, below))
     return rows + direct(4_000 if quick else 10_000, budget)
 
 

@@ -16,8 +16,8 @@ from pytorch_metric_learning import losses as pml
 from pytorch_metric_learning import miners, reducers
 from torch import Tensor
 
-from benchmarks.measure import growth_mib, in_child, median_ms, median_ratio, turns
-from benchmarks.tables import Row, compared
+from benchmarks.measure import growth_mib, in_child, median_ms, turns
+from benchmarks.tables import Row, compared, grown
 from metriscope import losses
 
 B, D = 512, 128
@@ -214,13 +214,7 @@ def growth(
             taken = zip(sizes, turns(*works, budget=budget), strict=True)
             for (less, below), (more, above) in pairwise(taken):
                 labels = [f"B = {b:,}, C = {classes:,}" for b, classes in (less, more)]
-                yield Row(
-                    f"{case.name}, {labels[1]}",
-                    median_ms(above),
-                    against=labels[0],
-                    other=median_ms(below),
-                    ratio=median_ratio(above, below),
-                )
+                yield grown(f"{case.name}, {labels[1]}", labels[0], above, below)
 
 
 def run(*, quick: bool) -> list[Row]:

@@ -15,8 +15,8 @@ import torch
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from torch import Tensor
 
-from benchmarks.measure import growth_mib, in_child, median_ms, median_ratio, turns
-from benchmarks.tables import Row, compared
+from benchmarks.measure import growth_mib, in_child, turns
+from benchmarks.tables import Row, compared, grown
 from metriscope import ops
 from metriscope.diagnostics.base import Space, measure
 from metriscope.types import Embeddings
@@ -92,13 +92,5 @@ def run(*, quick: bool) -> list[Row]:
     sizes = tuple(n // k for k in (4, 2, 1))
     taken = turns(*(lambda m=m: ops.recall(z[:m], y[:m], (1,)) for m in sizes), budget=budget / 3)
     for (small, below), (many, above) in pairwise(zip(sizes, taken, strict=True)):
-        rows.append(
-            Row(
-                f"Recall@1, {many:,} rows",
-                median_ms(above),
-                against=f"{small:,} rows",
-                other=median_ms(below),
-                ratio=median_ratio(above, below),
-            )
-        )
+        rows.append(grown(f"Recall@1, {many:,} rows", f"{small:,} rows", above, below))
     return rows

@@ -65,6 +65,12 @@ def compared(
     )
 
 
+def grown(what: str, before: str, above: list[float], below: list[float]) -> Row:
+    """A row of one work at two sizes that took turns."""
+    ratio = median_ratio(above, below)
+    return Row(what, median_ms(above), against=before, other=median_ms(below), ratio=ratio)
+
+
 def show(value: float | str | None) -> str:
     """Three digits."""
     if not isinstance(value, float | int):

@@ -31,9 +31,9 @@ class Triplet(Loss):
     * ``batch_hard``: a term an anchor, with its farthest positive and its nearest negative.
     * ``semi_hard``: a term a positive pair, with the nearest n such that d(a,n) > d(a,p); where no
       negative is that far, the farthest one.
-    * ``batch_all``: every triplet of the batch, exactly, in O(b² log b) time and O(b²) memory: the
-      negatives of each anchor are sorted, and a search tells how often each distance occurs in an
-      active triplet.
+    * ``batch_all``: every triplet of the batch, exactly, in O(b² log b) time and in blocks of rows:
+      one sort an anchor, of negatives by d and positives by d + m together, tells how often each
+      distance occurs in an active triplet.
 
     Active: d(a,p) + m > d(a,n); with ``soft``, d(a,p) > d(a,n), that is, a violated ranking
     (strictly: by more than 1e-12).

@@ -1,7 +1,7 @@
 """Distances, masks, class moments, spectra, exact nearest neighbours: the only O(n²) code.
 
-Shapes: b a batch, n rows, d dimensions, c classes. Distances and rankings are in float64, because
-1 − cos has no digits left in float32 once a space has collapsed to a cone.
+Shapes: b a batch, n rows, d dimensions, c classes. Distances and rankings are those of float64,
+because 1 − cos has no digits left in float32 once a space has collapsed to a cone.
 """
 
 from metriscope.ops.distances import (
