@@ -213,7 +213,7 @@ def load_results(folder: str | Path) -> Results:
             )
         return Results(
             runs=tuple(_run_from_json(run) for run in data["runs"]),
-            findings=tuple(Finding(**{**f, "runs": tuple(f["runs"])}) for f in data["findings"]),
+            findings=tuple(finding_from_json(found) for found in data["findings"]),
             about=dict(data.get("about", {})),
             recommendation=data.get("recommendation"),
         )
@@ -273,6 +273,12 @@ def _run_from_json(data: Mapping[str, Any]) -> RunResult:
         versions=dict(data["versions"]),
         error=data["error"],
     )
+
+
+def finding_from_json(data: Mapping[str, Any]) -> Finding:
+    """A finding as ``asdict`` and JSON left it."""
+    lists = {name: tuple(data.get(name, ())) for name in ("runs", "classes")}
+    return Finding(**{**data, **lists})
 
 
 def _read_json(file: Path) -> dict[str, Any] | None:

@@ -1,12 +1,14 @@
-"""Findings: one file, one thing that can be wrong with a run, under a stable code.
+"""Findings: one file, one thing that can be wrong, under a stable code.
 
-Each is a function that looks at one run and says what it sees::
+Each is a function that looks at one subject (a run of a comparison, an embedding space, or training
+under a monitor) and says what it sees::
 
-    @finding("ms101_collapsed", of="done")
-    def ms101_collapsed(run: RunResult, results: Results) -> Verdict: ...
+    @finding("ms101_collapsed", title="spread of the whole space", of=("run", "space"))
+    def ms101_collapsed(subject: Subject) -> Verdict: ...
 
-:func:`examine` asks all of them, and makes one :class:`~metriscope.types.Finding` a loss of what
-they say about its seeds.
+Codes: MS1xx the geometry of a space, MS2xx training, MS3xx one loss beside others, MS4xx the
+data. :func:`examine` asks those of comparisons, and makes one
+:class:`~metriscope.types.Finding` a loss of what they say about its seeds.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING
 from metriscope.registry import Registry
 
 if TYPE_CHECKING:
-    from metriscope.findings.base import Check, Outcome
+    from metriscope.findings.base import Check, Outcome, Subject
     from metriscope.types import Finding, Results
 
 FINDINGS: Registry[Check] = Registry("finding", "metriscope.findings")
@@ -33,8 +35,15 @@ def examine(results: Results) -> tuple[Finding, ...]:
     return examine(results)
 
 
+def examine_subject(subject: Subject) -> tuple[Finding, ...]:
+    """One finding of every check that looks at such a subject, whether it fired or not."""
+    from metriscope.findings.base import examine_subject
+
+    return examine_subject(subject)
+
+
 def outcomes(results: Results) -> tuple[Outcome, ...]:
-    """For each check and loss: fired, passed, or not applicable."""
+    """For each check and loss of a comparison: fired, passed, or not applicable."""
     from metriscope.findings.base import outcomes
 
     return outcomes(results)

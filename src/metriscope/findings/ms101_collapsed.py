@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from metriscope.findings.base import NOT_APPLICABLE, Verdict, finding, score
-from metriscope.types import Finding, Results, RunResult
+from metriscope.findings.base import NotApplicable, Passed, Subject, Verdict, finding, score
+from metriscope.types import Finding
 
 THRESHOLD = 0.01
 
 
-@finding("ms101_collapsed", of="done")
-def ms101_collapsed(run: RunResult, results: Results) -> Verdict:
+@finding("ms101_collapsed", title="spread of the whole space", of=("run", "space"))
+def ms101_collapsed(subject: Subject) -> Verdict:
     """Collapsed space: the embeddings have almost no spread.
 
     Fires where ``spread.total`` = mean ‖z − z̄‖² < 0.01. Two random unit vectors then have a mean
@@ -17,19 +17,19 @@ def ms101_collapsed(run: RunResult, results: Results) -> Verdict:
     resolves well. A trained space lies between 0.3 and 1. Nearest neighbours may still be ordered
     by what little is left, so Recall@1 alone does not show it.
     """
-    spread = score(run, "spread.total")
+    spread = score(subject, "spread.total")
     if spread is None:
-        return NOT_APPLICABLE
+        return NotApplicable("the spread of the space is not known.")
     if spread >= THRESHOLD:
-        return None
-    recall = score(run, "recall@1")
+        return Passed(spread, THRESHOLD)
+    recall = score(subject, "recall@1")
     still = f" Recall@1 is {recall:.3f}, out of tiny differences." if recall is not None else ""
     return Finding(
         code="MS101",
         severity="problem",
         title="almost no spread, the space has collapsed",
         message=f"The mean squared distance to the overall centre is {spread:.2g} (of at most 1): "
-        f"all test embeddings are nearly the same vector.{still}",
+        f"all embeddings are nearly the same vector.{still}",
         value=spread,
         threshold=THRESHOLD,
         cause="the loss is smaller, or no larger, when all embeddings coincide than on the way to "

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from metriscope.findings.base import NOT_APPLICABLE, Verdict, above_chance, finding, score
+from metriscope.findings.base import (
+    NotApplicable,
+    Passed,
+    Subject,
+    Verdict,
+    above_chance,
+    finding,
+    score,
+)
 from metriscope.findings.ms101_collapsed import THRESHOLD as COLLAPSED
-from metriscope.types import Finding, Results, RunResult
+from metriscope.types import Finding
 
 THRESHOLD = 0.9
 
 
-@finding("ms102_cone", of="done")
-def ms102_cone(run: RunResult, results: Results) -> Verdict:
+@finding("ms102_cone", title="direction that all embeddings share", of=("run", "space"))
+def ms102_cone(subject: Subject) -> Verdict:
     """Cone: the embeddings share one direction, and the classes differ only in what is left.
 
     Fires where ``centre.norm_sq`` = ‖g‖² > 0.9, g the mean of the class centres: then the mean
@@ -18,13 +26,13 @@ def ms102_cone(run: RunResult, results: Results) -> Verdict:
     separates classes. A loss that repels classes ends near 0. It is a warning while Recall@1 is
     above twice chance (1/C), and a problem otherwise. Not asked where MS101 holds.
     """
-    centre, spread = score(run, "centre.norm_sq"), score(run, "spread.total")
+    centre, spread = score(subject, "centre.norm_sq"), score(subject, "spread.total")
     if centre is None or (spread is not None and spread < COLLAPSED):
-        return NOT_APPLICABLE
+        return NotApplicable("the space has collapsed (MS101), or its centre is not known.")
     if centre <= THRESHOLD:
-        return None
-    ordered = above_chance(run, results)
-    recall = score(run, "recall@1")
+        return Passed(centre, THRESHOLD)
+    ordered = above_chance(subject)
+    recall = score(subject, "recall@1")
     says = "" if recall is None else f" Recall@1 is {recall:.3f}"
     if recall is not None and ordered is not None:
         says += ": neighbours are still in order" if ordered else ": little better than chance"

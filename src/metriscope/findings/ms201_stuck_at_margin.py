@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import math
 
-from metriscope.findings.base import NOT_APPLICABLE, Verdict, column, epochs, finding, score
-from metriscope.types import Finding, Results, RunResult
+from metriscope.findings.base import (
+    NotApplicable,
+    Passed,
+    Subject,
+    Verdict,
+    column,
+    epochs,
+    finding,
+    score,
+)
+from metriscope.types import Finding
 
 THRESHOLD = 0.05
 SMALL_SPREAD = 0.1
 SMALL_FALL = 0.05
 
 
-@finding("ms201_stuck_at_margin", of="done")
-def ms201_stuck_at_margin(run: RunResult, results: Results) -> Verdict:
+@finding("ms201_stuck_at_margin", title="distance of the loss from its margin", of="run")
+def ms201_stuck_at_margin(subject: Subject) -> Verdict:
     """Stuck at the margin: the loss has the value that it takes when all embeddings coincide.
 
     With all distances 0, max(0, d(a,p) − d(a,n) + m) is m for every term, whatever the mining, and
@@ -22,22 +31,22 @@ def ms201_stuck_at_margin(run: RunResult, results: Results) -> Verdict:
     fallen by less than 5 % since before training: one of these is needed, since a working loss can
     pass the value on its way down. Triplet with mean reduction and a margin above 0 only.
     """
-    params, losses = run.spec.params, column(run, "loss")
+    params, losses = subject.params, column(subject, "loss")
     margin = math.log(2) if params.get("soft") else params.get("margin") or 0.0
     if (
-        run.spec.loss != "triplet"
+        subject.loss != "triplet"
         or params.get("reduction", "mean") != "mean"
         or margin <= 0
         or len(losses) < 2
-        or epochs(run) < 1
+        or epochs(subject) < 1
     ):
-        return NOT_APPLICABLE
+        return NotApplicable("needs a triplet loss with a margin, averaged over all terms.")
     off = abs(losses[-1] - margin) / margin
-    spread = score(run, "spread.total")
+    spread = score(subject, "spread.total")
     flat = spread is not None and spread < SMALL_SPREAD
     fallen = (losses[0] - losses[-1]) / losses[0] if losses[0] > 0 else 0.0
     if off > THRESHOLD or not (flat or fallen < SMALL_FALL):
-        return None
+        return Passed(off, THRESHOLD)
     where = "log 2, the value of a soft margin" if params.get("soft") else f"the margin, {margin:g}"
     says = f", and the spread of the space is {spread:.2g} (of at most 1)" if flat else ""
     return Finding(

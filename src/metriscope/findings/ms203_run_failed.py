@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from metriscope.findings.base import Verdict, finding
-from metriscope.types import Finding, Results, RunResult
+from metriscope.findings.base import Subject, Verdict, finding
+from metriscope.types import Finding
 
 
-@finding("ms203_run_failed", of="failed")
-def ms203_run_failed(run: RunResult, results: Results) -> Verdict:
+@finding("ms203_run_failed", title="runs that failed", of="failed")
+def ms203_run_failed(subject: Subject) -> Verdict:
     """A run failed: it diverged, ran out of memory, or raised an error. No threshold."""
+    assert subject.run is not None
+    run = subject.run
     error = (run.error or "no message").strip().rstrip(".") + "."
     return Finding(
         code="MS203",

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 
-from metriscope.findings.base import NOT_APPLICABLE, Verdict, finding
-from metriscope.types import Finding, Results, RunResult
+from metriscope.findings.base import NotApplicable, Passed, Subject, Verdict, batch_size, finding
+from metriscope.types import Finding
 
 THRESHOLD = 0.5
 SHARP = 16.0  # the scale that is suggested: CCL's default, and 1/0.07 is 14
 
 
-@finding("ms204_soft_softmax", of="done")
-def ms204_soft_softmax(run: RunResult, results: Results) -> Verdict:
+@finding(
+    "ms204_soft_softmax",
+    title="best probability of the right answer",
+    of="run",
+)
+def ms204_soft_softmax(subject: Subject) -> Verdict:
     """Softmax too soft: even a perfect space leaves the right answer under 50 % of the probability.
 
     On unit vectors the best that C classes can do is the simplex, where the right answer's cosine
@@ -23,21 +27,22 @@ def ms204_soft_softmax(run: RunResult, results: Results) -> Verdict:
     proxy losses (s their scale, K = C − 1) and to InfoNCE (s = 1/temperature, K the batch's
     negatives).
     """
-    classes = int(results.about.get("train_classes") or results.about.get("classes") or 0)
-    params, name = run.spec.params, run.spec.loss
+    classes = int(subject.about.get("train_classes") or subject.about.get("classes") or 0)
+    params, name = subject.params, subject.loss
     parameter = "temperature" if name == "infonce" else "scale"
     normalized = name in ("infonce", "arcface", "ccl") or (
         name == "npair" and params.get("normalize", True)
     )
     if classes < 2 or not normalized or not params.get(parameter):
-        return NOT_APPLICABLE
+        return NotApplicable("needs a softmax over unit vectors, and two classes.")
     if name == "infonce":
-        scale, wrong = 1 / params["temperature"], run.spec.batch_size * (1 - 1 / classes)
+        scale = 1 / params["temperature"]
+        wrong = batch_size(subject) * (1 - 1 / classes)
     else:
         scale, wrong = params["scale"], classes - 1.0
     p = 1 / (1 + wrong * math.exp(-scale * classes / (classes - 1)))
     if p >= THRESHOLD:
-        return None
+        return Passed(p, THRESHOLD)
     sharp = f"{1 / SHARP:.2g}" if parameter == "temperature" else f"{SHARP:g}"
     return Finding(
         code="MS204",

@@ -5,33 +5,35 @@ from __future__ import annotations
 import math
 
 from metriscope.findings.base import (
-    NOT_APPLICABLE,
+    NotApplicable,
+    Passed,
+    Subject,
     Verdict,
     finding,
     queries,
     score,
     standard_error,
 )
-from metriscope.types import Finding, Results, RunResult
+from metriscope.types import Finding
 
 STANDARD_ERRORS = 2.0
 
 
-@finding("ms301_worse_than_untrained", of="done")
-def ms301_worse_than_untrained(run: RunResult, results: Results) -> Verdict:
+@finding("ms301_worse_than_untrained", title="retrieval beside the untrained features", of="run")
+def ms301_worse_than_untrained(subject: Subject) -> Verdict:
     """Worse than the untrained features: Recall@1 is below theirs by over 2 standard errors.
 
     The standard error is √(p(1−p)/n) over the n test queries, p whichever of the two shares gives
     the larger one. Both are measured on the same queries, so chance explains less than this
     allows: 2 errs on the quiet side. The value is the difference.
     """
-    recall, n = score(run, "recall@1"), queries(run, results)
-    before = (results.about.get("baseline") or {}).get("recall@1")
+    recall, n = score(subject, "recall@1"), queries(subject, subject.about)
+    before = (subject.about.get("baseline") or {}).get("recall@1")
     if recall is None or before is None or not math.isfinite(before) or n < 1:
-        return NOT_APPLICABLE
+        return NotApplicable("Recall@1 of the untrained features is not known.")
     limit = -STANDARD_ERRORS * standard_error(recall, before, n)
     if recall - before >= limit:
-        return None
+        return Passed(recall - before, limit)
     return Finding(
         code="MS301",
         severity="problem",

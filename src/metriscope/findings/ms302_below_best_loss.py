@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from metriscope.findings.base import (
-    NOT_APPLICABLE,
+    NotApplicable,
+    Passed,
+    Subject,
     Verdict,
     column,
     finding,
@@ -12,15 +14,15 @@ from metriscope.findings.base import (
     standard_error,
 )
 from metriscope.findings.ms101_collapsed import THRESHOLD as COLLAPSED
-from metriscope.types import Finding, Results, RunResult
+from metriscope.types import Finding, Results
 
 STANDARD_ERRORS = 5.0
 STILL_FALLING = 0.05
 LITTLE = 0.02  # of the loss before training: a whole fall below it is no fall, see MS202
 
 
-@finding("ms302_below_best_loss", of="done")
-def ms302_below_best_loss(run: RunResult, results: Results) -> Verdict:
+@finding("ms302_below_best_loss", title="retrieval beside the best loss", of="run")
+def ms302_below_best_loss(subject: Subject) -> Verdict:
     """Below the best loss: Recall@1 is over 5 standard errors below the best loss's mean.
 
     The standard error is that of one share over the n test queries, √(p(1−p)/n). 5 of them is far
@@ -28,15 +30,15 @@ def ms302_below_best_loss(run: RunResult, results: Results) -> Verdict:
     leaves room for the spread over seeds. The likely reason is read from the run: no spread, a
     loss still falling (over 5 % of its whole fall in the last fifth of the epochs), or neither.
     """
-    recall, n = score(run, "recall@1"), queries(run, results)
-    means = _means(results)
+    recall, n = score(subject, "recall@1"), queries(subject, subject.about)
+    means = _means(subject.results)
     if recall is None or n < 1 or len(means) < 2:
-        return NOT_APPLICABLE
+        return NotApplicable("needs two losses with a Recall@1.")
     best = max(means, key=lambda name: means[name])
     limit = -STANDARD_ERRORS * standard_error(recall, means[best], n)
-    if run.spec.loss == best or recall - means[best] >= limit:
-        return None
-    cause, next_step = _reason(run)
+    if subject.loss == best or recall - means[best] >= limit:
+        return Passed(recall - means[best], limit)
+    cause, next_step = _reason(subject)
     return Finding(
         code="MS302",
         severity="warning",
@@ -61,8 +63,8 @@ def _means(results: Results) -> dict[str, float]:
     return means
 
 
-def _reason(run: RunResult) -> tuple[str, str]:
-    spread, losses = score(run, "spread.total"), column(run, "loss")
+def _reason(subject: Subject) -> tuple[str, str]:
+    spread, losses = score(subject, "spread.total"), column(subject, "loss")
     if spread is not None and spread < COLLAPSED:
         return "the space has almost no spread: see MS101.", "what MS101 suggests."
     whole = losses[0] - losses[-1] if losses else 0.0

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from metriscope.findings.base import NOT_APPLICABLE, Verdict, finding, score
-from metriscope.types import Finding, Results, RunResult
+from metriscope.findings.base import NotApplicable, Passed, Subject, Verdict, finding, score
+from metriscope.types import Finding
 
 THRESHOLD = 0.05
 
 
-@finding("ms401_few_queries", of="data")
-def ms401_few_queries(run: RunResult, results: Results) -> Verdict:
+@finding("ms401_few_queries", title="rows that are alone in their class", of="data")
+def ms401_few_queries(subject: Subject) -> Verdict:
     """Many singletons: over 5 % of the test rows are alone in their class.
 
     They have no neighbour to find, so they are left out as queries (``queries.excluded``), yet
     stay as neighbours. Above 5 %, Recall@1 can move by 5 points with how they are counted, more
     than most losses differ; other tools count them as misses.
     """
-    excluded, rows = score(run, "queries.excluded"), results.about.get("test_rows")
+    excluded, rows = score(subject, "queries.excluded"), subject.about.get("test_rows")
     if excluded is None or not rows:
-        return NOT_APPLICABLE
+        return NotApplicable("the number of queries is not known.")
     share = excluded / rows
     if share <= THRESHOLD:
-        return None
+        return Passed(share, THRESHOLD)
     return Finding(
         code="MS401",
         severity="warning",

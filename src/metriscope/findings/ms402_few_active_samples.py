@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from metriscope.findings.base import NOT_APPLICABLE, Verdict, column, epochs, finding
-from metriscope.types import Finding, Results, RunResult
+from metriscope.findings.base import (
+    NotApplicable,
+    Passed,
+    Subject,
+    Verdict,
+    column,
+    epochs,
+    finding,
+)
+from metriscope.types import Finding
 
 THRESHOLD = 0.05
 _CAUSE = {"class": "one pair a class (--set npair.pairing=anchor uses every sample)"}
 _ELSE = "batches in which most classes have one row"
 
 
-@finding("ms402_few_active_samples", of="done")
-def ms402_few_active_samples(run: RunResult, results: Results) -> Verdict:
+@finding("ms402_few_active_samples", title="samples that the loss learns from", of="run")
+def ms402_few_active_samples(subject: Subject) -> Verdict:
     """Few samples are used: in no epoch do over 5 % of them anchor an active term.
 
     Looks at the largest ``active.samples`` of the trace: a share that is low at the end may only
@@ -19,12 +27,12 @@ def ms402_few_active_samples(run: RunResult, results: Results) -> Verdict:
     twenty rows of every batch anchor nothing. Fires with value 0 where no epoch had a valid term
     at all.
     """
-    if "active.samples" not in run.trace or epochs(run) < 1:
-        return NOT_APPLICABLE
-    most = max(column(run, "active.samples"), default=0.0)
+    if "active.samples" not in subject.trace or epochs(subject) < 1:
+        return NotApplicable("the trace has no active samples.")
+    most = max(column(subject, "active.samples"), default=0.0)
     if most > THRESHOLD:
-        return None
-    margin = run.spec.params.get("margin")
+        return Passed(most, THRESHOLD)
+    margin = subject.params.get("margin")
     return Finding(
         code="MS402",
         severity="warning",
@@ -34,7 +42,7 @@ def ms402_few_active_samples(run: RunResult, results: Results) -> Verdict:
         else "No sample anchors an active term in any epoch.",
         value=most,
         threshold=THRESHOLD,
-        cause=_CAUSE.get(run.spec.params.get("pairing", ""), _ELSE)
+        cause=_CAUSE.get(subject.params.get("pairing", ""), _ELSE)
         + (", or a margin that is met from the start." if margin else "."),
         next_step="a larger --batch-size or --set sampler=m_per_class"
         + (", or a larger margin." if margin else "."),

@@ -1,0 +1,106 @@
+"""The group that commands join, and how they speak."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from metriscope import __version__
+from metriscope.types import Results
+
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=HELP)
+@click.version_option(__version__, prog_name="metriscope")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def cli(debug: bool) -> None:
+    """Which metric-learning loss for this data, and what does each do to the embedding space?
+
+    \b
+    metriscope compare digits                   seven losses on data that needs no download
+    metriscope compare photos/                  pictures, one sub-folder a class
+    metriscope compare features.npz --out runs/mine
+    metriscope embed photos/ --out features.parquet
+    metriscope report runs/mine
+    metriscope list losses
+    """
+    del debug  # read from the arguments by main(), which is where errors arrive
+
+
+def on_pictures(command: Any) -> Any:
+    """The options of commands that turn pictures into features."""
+    options = [
+        click.option(
+            "--backbone",
+            metavar="NAME",
+            help="What makes features of pictures: clip-vit-b32, vit-b32, dinov2-small, pixels, "
+            "hf:REPOSITORY or hf:FOLDER, timm:NAME; NAME:FOLDER takes local weights.  "
+            "[default: clip-vit-b32]",
+        ),
+        click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
+        click.option(
+            "--dtype",
+            type=click.Choice(["float32", "bfloat16"]),
+            default="float32",
+            show_default=True,
+            help="Numbers the backbone computes with.",
+        ),
+        click.option("--strict", is_flag=True, help="Stop at a picture that cannot be read."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def say(sentence: str) -> None:
+    """One line on stderr, with nothing in it that a terminal would obey."""
+    from metriscope.text import plain
+
+    click.echo(f"metriscope: {plain(sentence)}", err=True)
+
+
+def show(text: str) -> None:
+    """Print text on stdout; that nobody reads it any more (``| head``) is no error.
+
+    Raises:
+        StorageError: stdout is a file on a full disk.
+    """
+    from metriscope.disk import StorageError
+
+    try:
+        click.echo(text)
+        sys.stdout.flush()
+    except OSError as error:
+        # Or Python would try to write what is left when it ends, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise StorageError(f"cannot write to standard output: {error.strerror}.") from error
+
+
+def show_results(results: Results, folder: Path, as_json: bool) -> None:
+    """Print a comparison: its tables, or ``results.json``."""
+    if as_json:
+        from metriscope.store import to_json
+
+        show(json.dumps(to_json(results), indent=1))  # ASCII, so that any stdout can take it
+        return
+    from rich.console import Console
+
+    from metriscope.report import terminal
+
+    console = Console(highlight=False)
+    with console.capture() as captured:
+        terminal.render(results, console, folder / "report.html")
+    show(captured.get().rstrip("\n"))
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """A signal handler: end as Ctrl-C does."""
+    raise KeyboardInterrupt

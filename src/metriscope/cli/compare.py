@@ -1,0 +1,131 @@
+"""``metriscope compare``."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from metriscope.cli._app import interrupt, on_pictures, say, show_results
+from metriscope.types import InputError, Results
+
+
+@click.command()
+@click.argument("source")
+@click.option("--losses", metavar="A,B", help="Which losses.  [default: the paper's seven]")
+@click.option("--seeds", default="3", show_default=True, help="How many seeds, or which: 0,7,42.")
+@click.option("--epochs", type=click.IntRange(1), help="[default: the preset's, 100]")
+@click.option("--batch-size", type=click.IntRange(2), help="[default: the preset's, 512]")
+@click.option("--preset", default="paper", show_default=True, help="paper, paper-m2, predecessor.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="triplet.margin=0.5, head.dim=64, head.final_activation=tanh, optimizer.lr=1e-3, "
+    "sampler=m_per_class, … May be repeated.",
+)
+@click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: one a core]")
+@on_pictures
+@click.option("--train-backbone", is_flag=True, help="Train it with the head: --backbone cnn.")
+@click.option(
+    "--split",
+    type=click.Choice(["closed", "disjoint"]),
+    default="closed",
+    show_default=True,
+    help="disjoint: the first half of the classes trains, the second half tests.",
+)
+@click.option("--out", type=click.Path(), help="Output folder.  [default: runs/<source>]")
+@click.option("--labels", type=click.Path(), help="Label file of an .npy source.")
+@click.option(
+    "--zero-vectors",
+    type=click.Choice(["error", "keep", "drop"]),
+    default="error",
+    show_default=True,
+    help="What to do with rows that are all zero.",
+)
+@click.option(
+    "--import",
+    "imports",
+    multiple=True,
+    metavar="FILE.py",
+    help="Python file or module with losses of your own. May be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print results.json instead of tables.")
+def compare(
+    source: str,
+    losses: str | None,
+    seeds: str,
+    settings: tuple[str, ...],
+    dtype: str,
+    strict: bool,
+    as_json: bool,
+    **rest: Any,
+) -> None:
+    """Train and compare losses on SOURCE.
+
+    SOURCE is a dataset's name (digits, cub200, …; see `metriscope list datasets`), a file of
+    features with labels (.npz, .npy with --labels, .parquet, .safetensors), a folder with train.*
+    and test.* files, or pictures: a folder with one sub-folder a class, optionally below train/
+    and test/, or Parquet with an image column. Features of pictures are computed once and kept
+    (METRISCOPE_CACHE).
+
+    Interrupted, the same command goes on where it stopped: finished runs are kept.
+    """
+    say(f"reading {source}")
+    from metriscope.comparison import compare as run
+    from metriscope.data import Extraction
+    from metriscope.losses import PAPER
+    from metriscope.progress import progress
+
+    signal.signal(signal.SIGTERM, interrupt)
+    with progress(sys.stderr) as observer:
+        results = run(
+            source,
+            losses=_names(losses) if losses is not None else PAPER,
+            seeds=_seeds(seeds),
+            settings=dict(_setting(s) for s in settings),
+            images=Extraction(
+                dtype=dtype, strict=strict, progress=observer.pictures, notify=observer.note
+            ),
+            observer=observer,
+            notify=observer.note,
+            command=shlex.join(["metriscope", *sys.argv[1:]]),
+            **rest,
+        )
+    show_results(results, _folder(rest["out"], results), as_json)
+    failed = [run for run in results.runs if run.status == "failed"]
+    if failed:
+        say(f"{len(failed)} of {len(results.runs)} runs failed; the same command tries them again.")
+        sys.exit(1)
+
+
+def _folder(out: str | None, results: Results) -> Path:
+    from metriscope.text import slug
+
+    return Path(out) if out else Path("runs") / slug(results.about["dataset"])
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _seeds(text: str) -> int | list[int]:
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--seeds is {text!r}; give a number (3) or a list (0,7,42).") from None
+    if "," in text:
+        return numbers
+    return numbers[0]
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"--set {text!r} has no '='; write it as triplet.margin=0.5.")
+    return name.strip(), value.strip()
