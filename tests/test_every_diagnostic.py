@@ -29,7 +29,8 @@ from metriscope.types import InputError, LossOutput, Scores, Share, Step
 from tests.spaces import HARD, clumps, cone, embeddings, space, unit
 
 ALL = DIAGNOSTICS.names()
-OF_SPACES = [found.name for found in reading("embeddings")]
+DEEP = [found.name for found in reading("diagnosis")]
+OF_SPACES = [found.name for found in reading("embeddings")] + DEEP
 OF_STEPS = [found.name for found in reading("step")]
 OF_TRACES = [found.name for found in reading("trace")]
 
@@ -270,8 +271,13 @@ def test_traces_give_declared_bounded_scores(name: str, trace: dict[str, list[fl
 
 def test_measure_is_every_diagnostic_of_embeddings() -> None:
     source = with_training(*clumps())
-    scores = measure(source)
-    assert set(scores) == {s.name for name in OF_SPACES for s in DIAGNOSTICS.get(name).scores}
+    scores, deep = measure(source), measure(source, deep=True)
+    assert set(deep) == {s.name for name in OF_SPACES for s in DIAGNOSTICS.get(name).scores}
+    assert set(scores) == set(deep) - {
+        s.name for name in DEEP for s in DIAGNOSTICS.get(name).scores
+    }
+    for name in DEEP:
+        assert set(measure(source, [name])) == {s.name for s in DIAGNOSTICS.get(name).scores}
     assert set(measure(source, ["hubness"])) == {s.name for s in DIAGNOSTICS.get("hubness").scores}
     assert measure(source, ["loss_decay"]) == {}
     with pytest.raises(InputError, match="did you mean retrieval"):

@@ -4,129 +4,97 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
 from metriscope import losses
-from metriscope.findings import FINDINGS, examine, outcomes
-from metriscope.types import Results
+from metriscope.findings import FINDINGS, examine, examine_subject, outcomes
+from metriscope.findings.base import Kind, Subject
+from metriscope.types import Examined, Results
+from tests import cases_data, cases_space, cases_training
+from tests.cases_training import ACTIVE, FELL
 from tests.fakes import failed, full, results, run
+from tests.finding_cases import fired, states
 
-FLAT = (1.0,) * 7
-FELL = (1.4, 1.1, 1.05, 1.03, 1.02, 1.015, 1.01)
-ACTIVE = "active.samples"
-
-
-@dataclass(frozen=True)
-class Case:
-    fires: Results
-    quiet: Results
-    silent: Results | None  # None: a check that always applies to the runs it looks at
+CASES = cases_space.CASES | cases_data.CASES | cases_training.CASES
 
 
-CASES = {
-    "MS101": Case(
-        results(run(spread__total=7.6e-05, recall_1=0.5)),
-        results(run(spread__total=0.02)),
-        results(run(spread__total=None)),
-    ),
-    "MS102": Case(
-        results(run(centre__norm_sq=0.95, spread__total=0.05, recall_1=0.5)),
-        results(run(centre__norm_sq=0.85, spread__total=0.15)),
-        results(run(centre__norm_sq=0.9999, spread__total=0.0001)),
-    ),
-    "MS201": Case(
-        results(run("triplet", losses=FELL, spread__total=1e-4)),
-        results(run("triplet", losses=(1.4, 1.0, 0.9, 0.8), spread__total=0.8)),
-        results(run("contrastive", losses=FLAT, spread__total=1e-4)),
-    ),
-    "MS202": Case(
-        results(run(losses=(6.24, 6.2, 6.2, 6.19, 6.19, 6.18))),
-        results(run(losses=(6.24, 6.0, 5.5, 5.4, 5.3, 5.2))),
-        results(run(losses=(6.24, 6.2))),
-    ),
-    "MS203": Case(results(failed(error="the loss is NaN")), results(run()), None),
-    "MS204": Case(
-        results(run("npair")),
-        results(run("npair", params=losses.resolve("npair", {"scale": 16.0}))),
-        results(run("scl")),
-    ),
-    "MS301": Case(
-        results(run(recall_1=0.5), baseline={"recall@1": 0.558}),
-        results(run(recall_1=0.55), baseline={"recall@1": 0.558}),
-        results(run(recall_1=0.5)),
-    ),
-    "MS302": Case(
-        results(run("scl", recall_1=0.68), run("ccl", recall_1=0.6)),
-        results(run("scl", recall_1=0.68), run("ccl", recall_1=0.66)),
-        results(run("scl", recall_1=0.68)),
-    ),
-    "MS401": Case(
-        results(run(queries__excluded=600.0)),
-        results(run(queries__excluded=400.0)),
-        results(run(queries__excluded=600.0), test_rows=None),
-    ),
-    "MS402": Case(
-        results(run("contrastive", columns={ACTIVE: [None, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02]})),
-        results(run("contrastive", columns={ACTIVE: [None, 0.9, 0.5, 0.1, 0.01, 0.01, 0.01]})),
-        results(run("contrastive")),
-    ),
-}
-
-
-def _states(found: Results, code: str) -> set[str]:
-    return {o.state for o in outcomes(found) if o.code == code}
+def _code(key: str) -> str:
+    return key.partition(" ")[0]
 
 
 def test_every_finding_has_a_case_and_a_code_of_its_own() -> None:
     codes = [check.code for check in FINDINGS.all().values()]
-    assert sorted(codes) == sorted(CASES)
+    assert len(set(codes)) == len(codes)
+    assert sorted(codes) == sorted({_code(key) for key in CASES})
     for name, check in FINDINGS.all().items():
-        assert re.fullmatch(r"ms\d{3}_[a-z_]+", name)
+        assert re.fullmatch(r"ms\d{3}_[a-z0-9_]+", name)
         assert check.__name__ == name
         assert check.__doc__
         assert FINDINGS.describe(name).summary
 
 
-@pytest.mark.parametrize("code", CASES)
-def test_fires(code: str) -> None:
-    found = [f for f in examine(CASES[code].fires) if f.code == code]
-    assert len(found) == 1
-    finding = found[0]
-    assert finding.severity in ("problem", "warning")
+@pytest.mark.parametrize("key", CASES)
+def test_fires(key: str) -> None:
+    code, given = _code(key), CASES[key].fires
+    (finding,) = fired(given, code)
     assert all((finding.title, finding.message, finding.cause, finding.next_step))
     if code != "MS203":
         assert finding.value is not None
         assert finding.threshold is not None
         assert re.search(r"\d", finding.message)
-    keys = {r.key for r in CASES[code].fires.runs}
-    assert set(finding.runs) <= keys
-    assert bool(finding.runs) == bool(finding.loss) == (code != "MS401")
+    if isinstance(given, Subject):
+        assert finding.verify
+        assert not finding.runs
+        return
+    assert set(finding.runs) <= {r.key for r in given.runs}
+    about_data = "data" in FINDINGS.all()[_name(code)].of
+    assert bool(finding.runs) == bool(finding.loss) == (not about_data)
 
 
-@pytest.mark.parametrize("code", CASES)
-def test_stays_quiet(code: str) -> None:
-    states = _states(CASES[code].quiet, code)
-    assert "fired" not in states
-    if CASES[code].silent is not None:
-        assert "passed" in states
+def _name(code: str) -> str:
+    return next(name for name, check in FINDINGS.all().items() if check.code == code)
 
 
-@pytest.mark.parametrize("code", [c for c, case in CASES.items() if case.silent is not None])
-def test_says_when_it_does_not_apply(code: str) -> None:
-    silent = CASES[code].silent
+@pytest.mark.parametrize("key", CASES)
+def test_stays_quiet(key: str) -> None:
+    said = states(CASES[key].quiet, _code(key))
+    assert "fired" not in said
+    if CASES[key].silent is not None:
+        assert "passed" in said
+
+
+@pytest.mark.parametrize("key", [k for k, case in CASES.items() if case.silent is not None])
+def test_says_when_it_does_not_apply(key: str) -> None:
+    silent = CASES[key].silent
     assert silent is not None
-    assert _states(silent, code) == {"not applicable"}
+    assert states(silent, _code(key)) == {"not applicable"}
+    if isinstance(silent, Subject):
+        (said,) = [f for f in examine_subject(silent) if f.code == _code(key)]
+        assert said.message.endswith(".")
 
 
-@pytest.mark.parametrize("code", CASES)
-def test_survives_runs_without_scores_or_trace(code: str) -> None:
+def test_survives_runs_without_scores_or_trace() -> None:
     bare = replace(run("triplet"), trace={}, scores={})
     nan = run("triplet", losses=(math.nan, None), recall_1=math.nan, spread__total=math.nan)
     for found in (Results(()), Results((bare,)), Results((nan,)), results(bare, nan, failed())):
-        fired = {o.code for o in outcomes(found) if o.state == "fired"}
-        assert fired <= {"MS203"}
+        assert {o.code for o in outcomes(found) if o.state == "fired"} <= {"MS203"}
+
+
+@pytest.mark.parametrize("kind", ["space", "training"])
+def test_survives_subjects_that_say_nothing(kind: Kind) -> None:
+    names = {name for key in CASES for name in _scores(CASES[key].fires)}
+    nothing = Subject(kind, examined=Examined({}))
+    nan = Subject(kind, dict.fromkeys(names, math.nan), {"loss": [None, math.nan]})
+    for subject in (Subject(kind), nothing, nan):
+        assert not any(f.fired for f in examine_subject(subject))
+
+
+def _scores(given: Results | Subject) -> set[str]:
+    if isinstance(given, Subject):
+        return set(given.scores)
+    return {name for found in given.runs for name in found.scores}
 
 
 def test_seeds_become_one_finding_with_the_middle_numbers() -> None:

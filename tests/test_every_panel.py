@@ -146,11 +146,24 @@ def test_findings_panel_shows_each_finding_and_says_when_there_is_none() -> None
     panel = _panel("findings")
     assert panel.frame(results(run())).rows == ()
     assert "No check found" in panel.caption(results(run()))
-    one = Finding("MS999", "warning", "odd", "It is 3.", 3.0, 2.0, "chance", "wait", ("k",), "scl")
+    one = Finding(
+        "MS999", "warning", "odd", "It is 3.", 3.0, 2.0, "chance", "wait", ("k",), "scl", "it is 2."
+    )
     (row,) = panel.frame(Results((run(),), (one,))).rows
     assert row.name == "MS999"
     texts = [cell.text for cell in row.cells]
-    assert texts == ["warning", "scl", "odd", "It is 3.", "3", "2", "chance", "wait"]
+    assert texts == [
+        "warning",
+        "scl",
+        "odd",
+        "It is 3.",
+        "3",
+        "2",
+        "chance",
+        "wait",
+        "it is 2.",
+        "",
+    ]
 
 
 def test_settings_say_what_was_run() -> None:

@@ -25,7 +25,10 @@ def _cell(found: Results, loss: str, score: str) -> tables.Cell:
     raise AssertionError(f"no cell {loss} {score}")
 
 
-@pytest.mark.parametrize("column", [*columns.RETRIEVAL, *columns.VARIANCE, *columns.GREEDINESS])
+@pytest.mark.parametrize(
+    "column",
+    [*columns.RETRIEVAL, *columns.VARIANCE, *columns.GREEDINESS, *columns.DIAGNOSIS],
+)
 def test_every_column_is_a_score_that_a_diagnostic_returns(column: Column) -> None:
     assert column.score in all_scores()
     assert column.meaning

@@ -10,11 +10,15 @@ if TYPE_CHECKING:
     from metriscope import losses as losses
     from metriscope.comparison import compare as compare
     from metriscope.data import load_source as load_source
+    from metriscope.diagnosis import Diagnosis as Diagnosis
+    from metriscope.diagnosis import diagnose as diagnose
     from metriscope.measurement import geometry as geometry
+    from metriscope.monitor import Monitor as Monitor
     from metriscope.network import load_head as load_head
     from metriscope.store import load_results as load_results
     from metriscope.types import Dataset as Dataset
     from metriscope.types import Embeddings as Embeddings
+    from metriscope.types import Examined as Examined
     from metriscope.types import Finding as Finding
     from metriscope.types import HeadSpec as HeadSpec
     from metriscope.types import InputError as InputError
@@ -32,6 +36,9 @@ _WHERE = {
     "losses": None,
     "diagnostics": None,
     "compare": "metriscope.comparison",
+    "diagnose": "metriscope.diagnosis",
+    "Diagnosis": "metriscope.diagnosis",
+    "Monitor": "metriscope.monitor",
     "geometry": "metriscope.measurement",
     "load_source": "metriscope.data",
     "load_head": "metriscope.network",
@@ -40,6 +47,7 @@ _WHERE = {
         (
             "Dataset",
             "Embeddings",
+            "Examined",
             "Finding",
             "HeadSpec",
             "InputError",

@@ -5,18 +5,14 @@ from __future__ import annotations
 import os
 from typing import Any, get_args
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from metriscope import ops
-from metriscope.data.checks import ZeroVectors, refuse_rows
+from metriscope.data.arrays import table_of, table_of_embeddings
+from metriscope.data.checks import ZeroVectors
 from metriscope.data.devices import resolve_device
 from metriscope.data.memory import free_memory
 from metriscope.data.sources import Source
-from metriscope.data.split import class_texts
 from metriscope.data.streaming import Part, Stream, of_table, open_streams
-from metriscope.data.table import Labels, Table
+from metriscope.data.unit_rows import Block, ClassCodes, UnitRows
 from metriscope.diagnostics.base import Moments, measure
 from metriscope.types import Embeddings, InputError, Scores
 
@@ -66,14 +62,15 @@ def geometry(
             raise InputError(
                 f"{what} is {value!r}; it must be one of {', '.join(get_args(known))}."
             )
-    reader = _Reader(zero_vectors, resolve_device(device), per_class)
+    reader = UnitRows(zero_vectors, resolve_device(device), ClassCodes())
+    sums = Sums(reader, per_class=per_class)
     streams = _streams(source, labels, split)
     for stream in streams:
-        reader.read(stream)
-    if reader.sums is None:
+        for block in reader.read(stream):
+            sums.add(block, stream.origin)
+    if sums.sums is None:
         raise InputError(f"{streams[0].origin}: every row is a zero vector, so nothing is left.")
-    scores = measure(Moments(reader.sums.result(), reader.sums.scatter))
-    return scores | _over_pairs(reader.sums)
+    return measure(sums.moments()) | _over_pairs(sums.sums)
 
 
 def _over_pairs(sums: ops.MomentSums) -> Scores:
@@ -97,94 +94,51 @@ def _streams(
     if labels is not None or split != "all":
         raise InputError("labels= and split= go with a file or a folder, not with arrays.")
     if isinstance(source, Embeddings):
-        held = Labels(source.y, source.class_names)
-        return [of_table(Table(source.x, held, source.origin))]
+        return [of_table(table_of_embeddings(source))]
     if not isinstance(source, tuple | list) or len(source) != 2:
         raise InputError(
             f"a source is a path, embeddings or (x, y), not {type(source).__name__}; "
             "give vectors and labels as geometry((x, y))."
         )
-    try:
-        x, y = (np.asanyarray(each) for each in source)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise InputError(
-            f"x and y must be arrays, (n, d) numbers and n labels: {' '.join(str(error).split())}"
-        ) from error
-    return [of_table(Table(x, Labels.of(y), "memory"))]
+    return [of_table(table_of(*source))]
 
 
-class _Reader:
-    """Adds up the moments of streams of one width, and looks at every row on the way."""
+class Sums:
+    """Adds up the moments of blocks, and stops where memory would not do."""
 
-    def __init__(self, zero_vectors: ZeroVectors, device: str, per_class: bool) -> None:
-        self.zero_vectors, self.device, self.per_class = zero_vectors, device, per_class
+    def __init__(self, reader: UnitRows, *, per_class: bool = False) -> None:
+        self.reader, self.per_class = reader, per_class
         self.sums: ops.MomentSums | None = None
-        self._codes: dict[str, int] = {}
-        self._first = ""  # stream that was read
         self._allowed = 0  # classes there was memory for
-        self._buffer = np.empty((0, 0))
 
-    def read(self, stream: Stream) -> None:
-        """Add all rows, or raise for those that cannot be used."""
-        bad, zero = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        for table in stream.blocks():
-            y = torch.from_numpy(self._coded(table, stream.class_names)).to(self.device)
-            z, norms = ops.unit_rows(self._float64(table.x).to(self.device))
-            if not bool(norms.sum().isfinite()):
-                bad.append(table.ids[~norms.isfinite().cpu().numpy()])
-            short = norms < ops.EPS
-            if bool(short.any()):
-                zero.append(table.ids[short.cpu().numpy()])
-                if self.zero_vectors == "drop":
-                    z, y = z[~short], y[~short]
-            if len(y) and len(bad) == 1:
-                self._width(z.shape[1], stream.origin).add(z, y)
-        refused = zero if self.zero_vectors == "error" else zero[:1]
-        refuse_rows(stream.origin, np.concatenate(bad), np.concatenate(refused))
-
-    def _width(self, dim: int, origin: str) -> ops.MomentSums:
-        """The sums of rows of that many dimensions."""
+    def add(self, block: Block, origin: str) -> None:
+        """The rows of a block."""
+        dim, device = block.z.shape[1], self.reader.device
         if self.sums is None:
-            need, free = 8 * _MATRICES * dim**2, free_memory(self.device)
+            need, free = 8 * _MATRICES * dim**2, free_memory(device)
             if need > free:
                 raise InputError(
                     f"{origin}: vectors of {dim} dimensions need {need:,} bytes of memory, and "
                     f"{free:,} are free. Reduce them first, by a random projection or a PCA."
                 )
-            self.sums = ops.MomentSums(dim, self.device, per_class=self.per_class)
-            self._first = origin
-        if self.sums.dim != dim:
-            raise InputError(
-                f"{self._first} has {self.sums.dim} dimensions and {origin} {dim}; both must come "
-                "from one model."
-            )
+            self.sums = ops.MomentSums(dim, device, per_class=self.per_class)
         if self.per_class:
             self._room(dim, origin)
-        return self.sums
+        self.sums.add(block.z, block.y)
+
+    def moments(self) -> Moments:
+        """Of all rows so far; there must be some."""
+        assert self.sums is not None
+        return Moments(self.sums.result(), self.sums.scatter)
 
     def _room(self, dim: int, origin: str) -> None:
         """Memory for the classes that are new."""
-        classes = len(self._codes)
+        classes = len(self.reader.codes)
         need = 8 * (classes - self._allowed) * dim**2
-        if need and need > (free := free_memory(self.device)):
+        if need and need > (free := free_memory(self.reader.device)):
             raise InputError(
                 f"{origin}: per_class holds {dim} × {dim} numbers for each of {classes:,} classes; "
                 f"{need:,} more bytes of memory are needed, and {free:,} are free. Leave it out, "
                 "or reduce the vectors first, by a random projection or a PCA."
             )
         self._allowed = classes
-
-    def _float64(self, x: np.ndarray) -> Tensor:
-        """A copy, in memory that is used again: fresh pages would cost as much as the sums."""
-        if self._buffer.shape[1] != x.shape[1] or len(self._buffer) < len(x):
-            self._buffer = np.empty(x.shape)
-        rows = self._buffer[: len(x)]
-        rows[...] = x
-        return torch.from_numpy(rows)
-
-    def _coded(self, table: Table, names: tuple[str, ...] | None) -> np.ndarray:
-        """(n,) codes of classes in the order they come in; labels are compared as text."""
-        texts = class_texts(table, names, table.ids)
-        found = [self._codes.setdefault(text, len(self._codes)) for text in texts]
-        codes: np.ndarray = np.asarray(found, np.int64)[table.labels.codes]
-        return codes

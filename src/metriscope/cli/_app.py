@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from metriscope import __version__
-from metriscope.types import Results
+from metriscope.types import Examined, Results
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -27,6 +32,7 @@ def cli(debug: bool) -> None:
     metriscope compare digits                   seven losses on data that needs no download
     metriscope compare photos/                  pictures, one sub-folder a class
     metriscope compare features.npz --out runs/mine
+    metriscope diagnose embeddings.parquet      what is wrong with this space?
     metriscope embed photos/ --out features.parquet
     metriscope report runs/mine
     metriscope list losses
@@ -89,16 +95,49 @@ def show_results(results: Results, folder: Path, as_json: bool) -> None:
     if as_json:
         from metriscope.store import to_json
 
-        show(json.dumps(to_json(results), indent=1))  # ASCII, so that any stdout can take it
+        _show_json(to_json(results))
         return
-    from rich.console import Console
-
     from metriscope.report import terminal
 
-    console = Console(highlight=False)
-    with console.capture() as captured:
-        terminal.render(results, console, folder / "report.html")
-    show(captured.get().rstrip("\n"))
+    _show_rendered(lambda console: terminal.render(results, console, folder / "report.html"))
+
+
+def show_examined(examined: Examined, folder: Path | None, as_json: bool) -> None:
+    """Print a diagnosis: what it found, or ``diagnosis.json``."""
+    if as_json:
+        from metriscope.diagnosis.saving import to_json
+
+        _show_json(to_json(examined))
+        return
+    from metriscope.report import terminal_diagnosis
+
+    report = None if folder is None else folder / "report.html"
+    _show_rendered(lambda console: terminal_diagnosis.render(examined, console, report))
+
+
+def _show_json(data: dict[str, Any]) -> None:
+    show(json.dumps(data, indent=1))  # ASCII, so that any stdout can take it
+
+
+def _show_rendered(render: Callable[[Console], None]) -> None:
+    from rich.console import Console
+
+    page = _Page()
+    render(Console(file=page, highlight=False))
+    show(page.getvalue().rstrip("\n"))
+
+
+class _Page(io.StringIO):
+    """Text for stdout, before any of it is written: what can go wrong there, ``show`` handles."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """As of stdout."""
+        return sys.stdout.encoding
+
+    def isatty(self) -> bool:
+        """As stdout: it decides on colour."""
+        return sys.stdout.isatty()
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:

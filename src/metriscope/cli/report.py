@@ -6,18 +6,24 @@ from pathlib import Path
 
 import click
 
-from metriscope.cli._app import show_results
+from metriscope.cli._app import show_examined, show_results
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print results.json instead of tables.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def report(folder: Path, as_json: bool) -> None:
-    """(Re)make the report of FOLDER, written by `metriscope compare`, and print its tables."""
+    """(Re)make the report of FOLDER, written by `compare` or `diagnose`, and print its tables."""
+    from metriscope.diagnosis import saving
     from metriscope.disk import storage_errors
     from metriscope.report import html
     from metriscope.store import load_results
 
+    if (folder / saving.FILE).exists():
+        examined = saving.load(folder)
+        saving.write_html(examined, folder / "report.html")
+        show_examined(examined, folder, as_json)
+        return
     results = load_results(folder)
     with storage_errors(folder):
         html.write(results, folder / "report.html")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from metriscope.data.files import LABEL_SUFFIXES, READERS, read_table
+from metriscope.data.files import READERS, read_table
 from metriscope.data.hub_layout import SHARD, require_whole
+from metriscope.data.label_files import LABEL_SUFFIXES
 from metriscope.data.table import Table, show_some
 from metriscope.types import InputError
 
@@ -16,7 +17,7 @@ def read_folder(folder: Path, labels: Path | None, notes: list[str]) -> dict[str
 
 
 def files_of(
-    folder: Path, labels: Path | None, notes: list[str]
+    folder: Path, labels: object, notes: list[str]
 ) -> dict[str, tuple[list[Path], Path | None]]:
     """Files of a folder and of their labels: ``train`` and ``test``, or ``test``, or ``all``.
 

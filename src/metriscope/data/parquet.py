@@ -242,6 +242,27 @@ def _ids(values: list[Any]) -> np.ndarray:
     return np.asarray([str(value) for value in values], dtype=str)
 
 
+def ids_in(array: Any, origin: str, start: int) -> np.ndarray:
+    """An Arrow array of ids as integers or text.
+
+    Args:
+        array: of one value a row.
+        origin: what to call it in messages.
+        start: number of its first row, for messages.
+
+    Raises:
+        InputError: a row without an id.
+    """
+    from pyarrow import types
+
+    if array.null_count:
+        missing = np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))
+        raise InputError(f"{origin}: no id in {name_rows(missing + start)}; give every row one.")
+    if types.is_integer(array.type) and array.type != "uint64":
+        return np.asarray(array, np.int64)
+    return np.asarray([str(value) for value in array.to_pylist()], dtype=str)
+
+
 def class_names_in(
     metadata: dict[bytes, bytes] | None, label: str | None
 ) -> tuple[str, ...] | None:

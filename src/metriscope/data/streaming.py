@@ -13,13 +13,15 @@ import numpy as np
 from metriscope.data import on_disk
 from metriscope.data.checks import rows_by_split
 from metriscope.data.datasets import DATASETS
-from metriscope.data.files import labels_twice, no_labels, read_labels, read_table
+from metriscope.data.files import labels_twice, no_labels, read_table
 from metriscope.data.folder import files_of
 from metriscope.data.hub_layout import parquet_parts
+from metriscope.data.label_files import IDS, LabelFile, read_labels
 from metriscope.data.parquet import (
     UNBUFFERED,
     class_names_in,
     feature_columns,
+    ids_in,
     labels_in,
     matrix,
     require_alike,
@@ -32,7 +34,9 @@ from metriscope.types import InputError
 
 Part = Literal["train", "test", "all"]
 
-Blocks = Iterator[Table]  # ids are row numbers
+Blocks = Iterator[Table]
+
+_NONE = np.empty(0, np.int64)  # ids of none
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,29 +48,64 @@ class Stream:
         blocks: reads them, from the first to the last.
         class_names: as in :class:`~metriscope.data.table.Table`.
         splits: the distinct values of its split column; none without one.
+        most: how many rows there are, or more: those of another split are counted too.
+        has_ids: whether the ids of its tables are the source's own, not row numbers.
     """
 
     origin: str
     blocks: Callable[[], Blocks]
     class_names: tuple[str, ...] | None = None
     splits: frozenset[str] = frozenset()
+    most: int = 0
+    has_ids: bool = False
 
 
 def open_streams(source: Source, labels: Source | None = None, part: Part = "all") -> list[Stream]:
-    """The rows of a source of vectors; see :func:`metriscope.data.load` for what it may be.
+    """The rows of a source of vectors, or of a part of it.
+
+    Args:
+        source, labels: see :func:`open_parts`.
+        part: ``train`` or ``test`` of a source that is divided, or ``all``, other splits included.
+
+    Raises:
+        InputError: a source that has no such part; see :func:`open_parts`.
+    """
+    whole = _streams(source, labels)
+    if part == "all":
+        return list(whole.values())
+    parts = _parts(whole)
+    if part not in parts:
+        raise _no_part(next(iter(whole.values())).origin, part)
+    return [parts[part]]
+
+
+def open_parts(
+    source: Source, labels: Source | LabelFile | None = None, *, ids: bool = False
+) -> dict[str, Stream]:
+    """``train`` and ``test``, or one of them, of a source that is divided; else ``all``.
 
     Parquet, and ``.npy`` with labels in another ``.npy``, need memory for one block, whatever the
     number of rows. Labels of other files are held, 8 bytes a row, and ``.npz`` is as a whole.
 
     Args:
-        source, labels: see :func:`metriscope.data.load`.
-        part: ``train`` or ``test`` of a source that is divided, or ``all``.
+        source: see :func:`metriscope.data.load` for what it may be.
+        labels: a file of labels, or what it holds, for one file that has none.
+        ids: whether to read the ids, which takes longer.
 
     Raises:
-        InputError: pictures, a source that has no such part, whatever ``load`` refuses.
+        InputError: pictures, whatever ``load`` refuses.
     """
+    return _parts(_streams(source, labels, ids))
+
+
+def _streams(
+    source: Source, labels: Source | LabelFile | None, ids: bool = False
+) -> dict[str, Stream]:
+    """Of the files of a source, by part or ``all``."""
     files = _files(source, labels)
     if files is None:
+        if isinstance(labels, LabelFile):
+            raise InputError(f"{source} brings its own labels; leave out --labels (labels=).")
         found = find(source, labels)
         if found.pictures:
             raise InputError(
@@ -75,10 +114,9 @@ def open_streams(source: Source, labels: Source | None = None, part: Part = "all
             )
         streams = {name: of_table(table) for name, table in found.tables.items()}
     else:
-        streams = {name: _open(*paths) for name, paths in files.items()}
+        streams = {name: _open(*paths, ids) for name, paths in files.items()}
     names = next((s.class_names for s in streams.values() if s.class_names), None)
-    streams = {k: replace(s, class_names=s.class_names or names) for k, s in streams.items()}
-    return _chosen(streams, part)
+    return {k: replace(s, class_names=s.class_names or names) for k, s in streams.items()}
 
 
 def of_table(table: Table) -> Stream:
@@ -87,21 +125,28 @@ def of_table(table: Table) -> Stream:
 
     def blocks() -> Blocks:
         for start, stop in _cuts(table.x):
-            rows = np.arange(start, stop)
             part = slice(start, stop)
-            split = None if table.split is None else table.split[part]
-            found = table.labels.take(rows)
-            yield Table(table.x[part], found, table.origin, table.class_names, rows, split)
+            yield Table(
+                table.x[part],
+                table.labels.take(np.arange(start, stop)),
+                table.origin,
+                table.class_names,
+                table.ids[part] if table.has_ids else _NONE,
+                None if table.split is None else table.split[part],
+                rows=table.rows[part],
+            )
 
-    return Stream(table.origin, blocks, table.class_names, splits)
+    return Stream(
+        table.origin, blocks, table.class_names, splits, most=len(table), has_ids=table.has_ids
+    )
 
 
 def _files(
-    source: Source, labels: Source | None
-) -> dict[str, tuple[Sequence[Path], Path | None]] | None:
+    source: Source, labels: Source | LabelFile | None
+) -> dict[str, tuple[Sequence[Path], Path | LabelFile | None]] | None:
     """Files of vectors and of labels by part; None of what is something else."""
     path = Path(os.fspath(source))
-    beside = None if labels is None else Path(labels)
+    beside = labels if labels is None or isinstance(labels, LabelFile) else Path(labels)
     if isinstance(source, str) and source.partition(":")[0] in DATASETS.names():
         return None
     if path.is_file():
@@ -116,12 +161,12 @@ def _files(
     return dict(files_of(path, beside, []))
 
 
-def _open(paths: Sequence[Path], labels: Path | None) -> Stream:
+def _open(paths: Sequence[Path], labels: Path | LabelFile | None, ids: bool) -> Stream:
     """Of one table: of one file, or of Parquet shards."""
     suffix = paths[0].suffix.lower()
     if suffix == ".parquet":
-        return _parquet(paths, labels)
-    if suffix == ".npy" and labels is not None and labels.suffix.lower() == ".npy":
+        return _parquet(paths, labels, ids)
+    if suffix == ".npy" and isinstance(labels, Path) and labels.suffix.lower() == ".npy":
         return _npy(paths[0], labels)
     return of_table(read_table(paths, labels))
 
@@ -139,9 +184,9 @@ def _npy(path: Path, labels: Path) -> Stream:
     def blocks() -> Blocks:
         for start, stop in _cuts(x):
             found = Labels.of(y[start:stop], str(labels), start)
-            yield Table(x[start:stop], found, str(path), ids=np.arange(start, stop))
+            yield Table(x[start:stop], found, str(path), rows=np.arange(start, stop))
 
-    return Stream(str(path), blocks)
+    return Stream(str(path), blocks, most=len(x))
 
 
 def _no_part(origin: str, part: Part) -> InputError:
@@ -164,31 +209,36 @@ def _check(origin: str, x: np.ndarray, labels: int) -> None:
     """What a table checks, of arrays that are not read for it."""
     zeros = np.broadcast_to(np.int64(0), (labels,))
     rows = np.broadcast_to(np.int64(0), (len(x) if x.ndim else 0,))
-    Table(x, Labels(zeros, (0,)), origin, ids=rows)
+    Table(x, Labels(zeros, (0,)), origin, rows=rows)
 
 
-def _parquet(paths: Sequence[Path], labels: Path | None) -> Stream:
+def _parquet(paths: Sequence[Path], labels: Path | LabelFile | None, ids: bool) -> Stream:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     origin = str(paths[0] if len(paths) == 1 else paths[0].parent)
-    given, class_names = (None, None) if labels is None else read_labels(labels)
-    total, splits = 0, set[str]()
+    given = read_labels(labels) if isinstance(labels, Path) else labels
+    class_names = None if given is None else given.class_names
+    total, splits, named = 0, set[str](), True
     for path in paths:
         with reading(path, b"PAR1"), pq.ParquetFile(path, **UNBUFFERED) as file:
             schema, total = file.schema_arrow, total + file.metadata.num_rows
             own = pick(schema.names, LABELS, "labels", str(path))
-            if own is None and labels is None:
+            if own is None and given is None:
                 raise no_labels(origin, schema.names)
-            if own is not None and labels is not None:
-                raise labels_twice(origin, labels)
+            if own is not None and given is not None:
+                raise labels_twice(origin, given.origin)
             class_names = class_names or class_names_in(schema.metadata, own)
+            named = named and pick(schema.names, IDS, "ids", str(path)) is not None
             if "split" in schema.names:
                 for batch in file.iter_batches(columns=["split"]):
                     splits.update(map(str, pc.unique(batch.column(0)).to_pylist()))
+    by_id = named and given is not None and given.ids is not None
     width = 1 if total else 0
     _check(
-        origin, np.broadcast_to(np.int64(0), (total, width)), total if given is None else len(given)
+        origin,
+        np.broadcast_to(np.int64(0), (total, width)),
+        total if given is None or by_id else len(given.labels),
     )
 
     def blocks() -> Blocks:
@@ -198,22 +248,34 @@ def _parquet(paths: Sequence[Path], labels: Path | None) -> Stream:
                 names = file.schema_arrow.names
                 features = feature_columns(names, str(path))
                 own = pick(names, LABELS, "labels", str(path))
-                beside = [name for name in (own, "split") if name in names]
+                called = pick(names, IDS, "ids", str(path)) if by_id or (ids and named) else None
+                beside = [name for name in (own, called, "split") if name in names]
                 for batch in file.iter_batches(_batch(file), columns=[*features, *beside]):
                     x = matrix(batch, features, str(path), start)
                     before = x if before is None else before
                     require_alike(x, before, str(path))
                     rows = np.arange(start, start + len(x))
+                    called_ids = ids_in(batch.column(called), origin, start) if called else _NONE
                     if given is None:
                         found = labels_in([batch.column(own)], origin, start)
+                    elif by_id:
+                        found = given.of(called_ids, origin)
                     else:
-                        found = given.take(rows)
+                        found = given.labels.take(rows)
                     split = batch.column("split").to_pylist() if "split" in names else None
                     split = None if split is None else np.asarray(split, str)
-                    yield Table(x, found, origin, class_names, rows, split)
+                    yield Table(
+                        x,
+                        found,
+                        origin,
+                        class_names,
+                        called_ids if ids else _NONE,
+                        split,
+                        rows=rows,
+                    )
                     start += len(x)
 
-    return Stream(origin, blocks, class_names, frozenset(splits))
+    return Stream(origin, blocks, class_names, frozenset(splits), most=total, has_ids=ids and named)
 
 
 def _batch(file: Any) -> int:
@@ -223,23 +285,20 @@ def _batch(file: Any) -> int:
     return max(1, min(1 << 15, (1 << 24) // max(each, 1)))
 
 
-def _chosen(streams: dict[str, Stream], part: Part) -> list[Stream]:
-    """Those of a part, cut to its rows where a split column says which they are."""
+def _parts(streams: dict[str, Stream]) -> dict[str, Stream]:
+    """Cut to the rows of each part where a split column says which they are."""
     if "all" not in streams:
-        if part != "all" and part not in streams:
-            raise _no_part(next(iter(streams.values())).origin, part)
-        return [streams[part]] if part != "all" else list(streams.values())
+        return streams
     stream = streams["all"]
-    if part == "all":
-        return [stream]
     found = rows_by_split(np.array(sorted(stream.splits)) if stream.splits else None, stream.origin)
-    if part not in found:
-        raise _no_part(stream.origin, part)
 
-    def blocks() -> Blocks:
-        for table in stream.blocks():
-            rows = np.flatnonzero(np.isin(np.asarray(table.split), [part]))
-            if len(rows):
-                yield table.take(rows)
+    def of(part: str) -> Callable[[], Blocks]:
+        def blocks() -> Blocks:
+            for table in stream.blocks():
+                rows = np.flatnonzero(np.isin(np.asarray(table.split), [part]))
+                if len(rows):
+                    yield table.take(rows)
 
-    return [replace(stream, blocks=blocks)]
+        return blocks
+
+    return {part: replace(stream, blocks=of(part)) for part in found} or streams

@@ -117,6 +117,7 @@ class Table:
         ids: (n,) integers or text; by default the row numbers.
         split: (n,) text that says which part a row belongs to, or None.
         manifest: how the features were made, by part, in plain JSON types; empty if unknown.
+        rows: (n,) their numbers in the source, for messages; by default from 0.
 
     Raises:
         InputError: wrong shapes or types, no rows, two classes with one name.
@@ -129,6 +130,7 @@ class Table:
     ids: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     split: np.ndarray | None = None
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:
         x, n = self.x, len(self.x) if self.x.ndim else 0
@@ -153,8 +155,10 @@ class Table:
                 f"{self.origin}: class_names has {show(twice)} twice; rename one, or give the "
                 "classes one label."
             )
+        if not len(self.rows):
+            object.__setattr__(self, "rows", np.arange(n))
         if not len(self.ids):
-            object.__setattr__(self, "ids", np.arange(n))
+            object.__setattr__(self, "ids", self.rows)
         for what, values in (("ids", self.ids), ("split", self.split)):
             if values is not None and np.shape(values) != (n,):
                 raise InputError(
@@ -165,15 +169,22 @@ class Table:
     def __len__(self) -> int:
         return len(self.x)
 
+    @property
+    def has_ids(self) -> bool:
+        """Whether the ids are the source's own, not its row numbers."""
+        return self.ids is not self.rows
+
     def take(self, rows: np.ndarray) -> Table:
         """Some rows, with their ids; the split is left behind."""
+        ids = self.ids[rows] if self.has_ids else np.empty(0, np.int64)
         return Table(
             self.x[rows],
             self.labels.take(rows),
             self.origin,
             self.class_names,
-            self.ids[rows],
+            ids,
             manifest=self.manifest,
+            rows=self.rows[rows],
         )
 
 

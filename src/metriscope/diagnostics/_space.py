@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metriscope import ops
+from metriscope.diagnostics._clumps import clumped_classes
+from metriscope.diagnostics._label_noise import LabelNoise, label_noise
 from metriscope.types import Embeddings, InputError
 
 RESOLUTION = 1e-14
@@ -207,6 +209,38 @@ class Space(Moments):
         """What a search of every row among the others found."""
         return ops.find_neighbours(self.z, self.y)
 
+    @cached_property
+    def neighbour_distances(self) -> Float[Tensor, "n k"]:
+        """Of each row to its nearest others, rising."""
+        return _distances(self.z, self.z, self.neighbours.nearest)
+
+    @cached_property
+    def train_neighbours(self) -> tuple[Int[Tensor, "n k"], Float[Tensor, "n k"]] | None:
+        """The 20 nearest training rows of each row, or all, and the squared distances to them."""
+        if self.train_z is None:
+            return None
+        blocks = ops.neighbour_blocks(self.z, self.train_z, min(20, len(self.train_z)))
+        _, index, squared = zip(*blocks, strict=True)
+        return torch.cat(index), torch.cat(squared)
+
+    @cached_property
+    def train_distances(self) -> Float[Tensor, "n k"] | None:
+        """Of each row to its 10 nearest training rows, rising."""
+        if self.train_z is None or self.train_neighbours is None:
+            return None
+        return _distances(self.z, self.train_z, self.train_neighbours[0][:, :10])
+
+    @cached_property
+    def clumped(self) -> Bool[Tensor, " c"]:
+        """Which classes of ``moments`` are several clumps; see ``class_clumps``."""
+        own = self.y[self.neighbours.nearest[:, 0]] == self.y
+        return clumped_classes(self.residuals, self.class_index, self.moments.means, own)
+
+    @cached_property
+    def label_noise(self) -> LabelNoise | None:
+        """What the space says of its labels; None where it can say nothing."""
+        return None if self.collapsed else label_noise(self.z, self.y, self.neighbours.nearest)
+
     def within_along(self, v: Float[Tensor, "d k"]) -> Float[Tensor, " k"]:
         """Σ ((z − m_c)ᵀ v)² over all rows, of each column."""
         return (self.residuals @ v).square().sum(0)
@@ -218,3 +252,14 @@ class Space(Moments):
 
     def _codes(self, embeddings: Embeddings) -> Int[Tensor, " n"]:
         return torch.from_numpy(np.array(embeddings.y)).to(self.device)
+
+
+def _distances(
+    queries: Float[Tensor, "n d"], among: Float[Tensor, "m d"], nearest: Int[Tensor, "n k"]
+) -> Float[Tensor, "n k"]:
+    """From differences, so that copies are at 0; rising, where ties went by rows."""
+    parts = [
+        (among[index] - z[:, None]).norm(dim=2)
+        for z, index in zip(queries.split(1024), nearest.split(1024), strict=True)
+    ]
+    return torch.cat(parts).sort(dim=1).values

@@ -34,9 +34,9 @@ __all__ = [
     "spread",
 ]
 
-Reads = Literal["moments", "embeddings", "step", "trace"]
+Reads = Literal["moments", "embeddings", "diagnosis", "step", "trace"]
 Values = Mapping[str, float | Tensor | None]  # what a diagnostic of embeddings returns
-Group = Literal["geometry", "retrieval", "classification", "greediness"]
+Group = Literal["geometry", "retrieval", "classification", "greediness", "data"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class Diagnostic:
     """A registered diagnostic: call it with what it ``reads``.
 
     ``moments``: ``(moments) -> Values``, of a space as of a stream of rows. ``embeddings``:
-    ``(space) -> Values``, where rows or pairs of them are needed. ``step``:
+    ``(space) -> Values``, where rows or pairs of them are needed. ``diagnosis``: the same, for
+    what only a diagnosis asks, or what takes longer than a run should. ``step``:
     ``(step) -> dict[str, Share]``, summed over an epoch as Σ part / Σ whole. ``trace``:
     ``(trace) -> Scores``.
     """
@@ -88,7 +89,7 @@ def diagnostic(
 
     Args:
         name: its name. reads: what it is called with. scores: every score it returns.
-        group: ``geometry``, ``retrieval``, ``classification`` or ``greediness``.
+        group: ``geometry``, ``retrieval``, ``classification``, ``greediness`` or ``data``.
     """
 
     def make(compute: Callable[[Any], Any]) -> Diagnostic:
@@ -114,12 +115,13 @@ def spread(values: Float[Tensor, " k"]) -> Float[Tensor, ""] | None:
     return values.std(correction=0) if len(values) else None
 
 
-def measure(space: Moments, only: Iterable[str] | None = None) -> Scores:
+def measure(space: Moments, only: Iterable[str] | None = None, *, deep: bool = False) -> Scores:
     """Every score of the diagnostics that read embeddings, or, without rows, their moments.
 
     Args:
         space: what to examine: a :class:`Space`, or moments alone.
         only: names of diagnostics; all by default.
+        deep: also those that only a diagnosis asks for; by name they need not be asked for twice.
 
     Returns:
         Score names to floats; None where a score is undefined on this input.
@@ -129,7 +131,10 @@ def measure(space: Moments, only: Iterable[str] | None = None) -> Scores:
     """
     chosen = None if only is None else {DIAGNOSTICS.get(name).name for name in only}
     scores: Scores = {}
-    for found in reading("embeddings" if isinstance(space, Space) else "moments"):
+    candidates = reading("embeddings" if isinstance(space, Space) else "moments")
+    if isinstance(space, Space) and (deep or chosen is not None):
+        candidates += reading("diagnosis")
+    for found in candidates:
         if chosen is None or found.name in chosen:
             scores |= _numbers(found, found(space))
     return scores

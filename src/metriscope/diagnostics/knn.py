@@ -6,7 +6,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metriscope import ops
 from metriscope.diagnostics.base import Score, Space, Values, diagnostic
 
 _KS = (1, 5, 20)
@@ -36,16 +35,15 @@ def knn(space: Space) -> Values:
     right. Undefined if none is left, or without training embeddings.
     Source: the usual protocol for frozen embeddings.
     """
-    train_z, train_y, seen = space.train_z, space.train_y, space.seen
-    if train_z is None or train_y is None or seen is None or not bool(seen.any()):
+    found, train_y, seen = space.train_neighbours, space.train_y, space.seen
+    if found is None or train_y is None or seen is None or not bool(seen.any()):
         return {f"knn_accuracy@{k}": None for k in _KS}
-    z, y = space.z[seen], space.y[seen]
-    right = dict.fromkeys(_KS, 0)
-    for part, index, squared in ops.neighbour_blocks(z, train_z, min(max(_KS), len(train_z))):
-        labels = train_y[index]
+    right, rows = dict.fromkeys(_KS, 0), seen.nonzero()[:, 0]
+    for part in rows.split(1024):
+        labels, squared = train_y[found[0][part]], found[1][part]
         for k in _KS:
-            right[k] += int((_winners(labels[:, :k], squared[:, :k]) == y[part]).sum())
-    return {f"knn_accuracy@{k}": right[k] / len(z) for k in _KS}
+            right[k] += int((_winners(labels[:, :k], squared[:, :k]) == space.y[part]).sum())
+    return {f"knn_accuracy@{k}": right[k] / len(rows) for k in _KS}
 
 
 def _winners(

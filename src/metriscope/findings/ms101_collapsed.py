@@ -36,4 +36,5 @@ def ms101_collapsed(subject: Subject) -> Verdict:
         "separated classes; hard mining and a high learning rate lead there.",
         next_step="a smaller margin, semi-hard or no mining, or a loss that repels all negatives "
         "(contrastive, scl, infonce).",
+        verify=f"spread.total rises above {THRESHOLD:g}; a trained space lies between 0.3 and 1.",
     )

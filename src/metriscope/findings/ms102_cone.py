@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from metriscope.findings._space import (
+    SEE_MS101,
+    dimensions_needed,
+    is_collapsed,
+    number_of_classes,
+)
 from metriscope.findings.base import (
     NotApplicable,
     Passed,
@@ -11,10 +17,10 @@ from metriscope.findings.base import (
     finding,
     score,
 )
-from metriscope.findings.ms101_collapsed import THRESHOLD as COLLAPSED
 from metriscope.types import Finding
 
 THRESHOLD = 0.9
+STRUCTURE = 0.5  # of the dimensions that the classes need
 
 
 @finding("ms102_cone", title="direction that all embeddings share", of=("run", "space"))
@@ -24,28 +30,50 @@ def ms102_cone(subject: Subject) -> Verdict:
     Fires where ``centre.norm_sq`` = ‖g‖² > 0.9, g the mean of the class centres: then the mean
     cosine of two class centres is above about 0.9, so at most a tenth of the sphere's reach
     separates classes. A loss that repels classes ends near 0. It is a warning while Recall@1 is
-    above twice chance (1/C), and a problem otherwise. Not asked where MS101 holds.
+    above twice chance (1/C), and a problem otherwise. Whether structure is left inside is read
+    from the centred effective rank: half of min(C − 1, d) or more is structure, as in MS103. Not
+    asked where MS101 holds.
     """
-    centre, spread = score(subject, "centre.norm_sq"), score(subject, "spread.total")
-    if centre is None or (spread is not None and spread < COLLAPSED):
-        return NotApplicable("the space has collapsed (MS101), or its centre is not known.")
+    centre = score(subject, "centre.norm_sq")
+    if centre is None:
+        return NotApplicable("the centre of the space is not known.")
+    if is_collapsed(subject):
+        return NotApplicable(SEE_MS101)
     if centre <= THRESHOLD:
         return Passed(centre, THRESHOLD)
-    ordered = above_chance(subject)
-    recall = score(subject, "recall@1")
+    ordered, recall = above_chance(subject), score(subject, "recall@1")
     says = "" if recall is None else f" Recall@1 is {recall:.3f}"
     if recall is not None and ordered is not None:
         says += ": neighbours are still in order" if ordered else ": little better than chance"
+    inside, left = _inside(subject)
     return Finding(
         code="MS102",
         severity="problem" if ordered is False else "warning",
         title="all embeddings lie in a narrow cone",
         message=f"The squared length of the overall centre is {centre:.3f} (1: all point one way)."
-        + (says + "." if says else ""),
+        + (says + "." if says else "")
+        + inside,
         value=centre,
         threshold=THRESHOLD,
         cause="nothing in the loss pushes all embeddings apart, or training ended before it could; "
         "cosine thresholds and quantised indexes lose most of their resolution here.",
-        next_step="more epochs, a larger learning rate, or centring the embeddings (subtract the "
-        "training mean) before indexing.",
+        next_step="more epochs, a larger learning rate, or a loss that repels all negatives."
+        if left is False
+        else "centring the embeddings (subtract the training mean) before indexing; or more "
+        "epochs, a larger learning rate.",
+        verify=f"centre.norm_sq falls below {THRESHOLD:g}, and Recall@1 does not fall.",
+    )
+
+
+def _inside(subject: Subject) -> tuple[str, bool | None]:
+    """A sentence about what is left once the centre is taken away, and whether it is structure."""
+    rank, needed = score(subject, "rank.effective.centred"), dimensions_needed(subject)
+    if rank is None or needed < 1:
+        return "", None
+    left = rank >= STRUCTURE * needed
+    return (
+        f" Without the centre, the space has an effective rank of {rank:.1f}, and its "
+        f"{number_of_classes(subject):,} classes need {needed:,}: "
+        + ("their structure is left." if left else "little structure is left."),
+        left,
     )

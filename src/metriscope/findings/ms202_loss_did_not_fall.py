@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from metriscope.findings._course import blind_value, loss_course, nothing_left
 from metriscope.findings.base import (
     NotApplicable,
     Passed,
@@ -15,34 +16,61 @@ from metriscope.types import Finding
 
 THRESHOLD = 0.02
 MIN_EPOCHS = 5
+MIN_STEPS = 300
 
 
-@finding("ms202_loss_did_not_fall", title="fall of the loss", of="run")
+@finding("ms202_loss_did_not_fall", title="fall of the loss", of=("run", "training"))
 def ms202_loss_did_not_fall(subject: Subject) -> Verdict:
     """The loss did not fall: (L_0 − L_last) / L_0 < 2 % after five epochs or more.
 
     L_0 is the loss before any update. Losses with a high floor still have room: SupCon can fall by
     37 % at batch 512 with 10 classes, N-pair by 19 % with 200. Noise between epochs is well below
     2 %. Not asked of shorter runs, nor where L_0 is 0: there was nothing to learn.
+
+    Under a monitor L_0 is the mean of its first row, L_last the median of the last third, after
+    300 steps or more; and the second half of its rows must be less than 2 % below the first, since
+    a first row that happens to be low is not a loss that stands still. Not where the loss is at its
+    floor, or met (MS206, MS207).
     """
-    losses = column(subject, "loss")
-    if epochs(subject) < MIN_EPOCHS or len(losses) < MIN_EPOCHS + 1 or losses[0] <= 0:
-        return NotApplicable(f"needs {MIN_EPOCHS} epochs, and a loss above 0 before them.")
-    fallen = (losses[0] - losses[-1]) / losses[0]
-    if fallen >= THRESHOLD:
+    losses = loss_course(subject)
+    training = subject.kind == "training"
+    if losses is None or losses.start <= 0 or _length(subject) < (MIN_EPOCHS, MIN_STEPS)[training]:
+        needs = f"{MIN_STEPS} steps" if training else f"{MIN_EPOCHS} epochs"
+        return NotApplicable(f"needs {needs}, and a loss above 0 before them.")
+    if training and nothing_left(subject):
+        return NotApplicable("the loss is at its floor or met: MS206, MS207.")
+    fallen = losses.fallen
+    if fallen >= THRESHOLD or (training and losses.falling >= THRESHOLD):
         return Passed(fallen, THRESHOLD)
+    blind = blind_value(subject)
+    lost = blind is not None and abs(losses.now - blind) < THRESHOLD * blind
     verb = "fell by only" if fallen >= 0 else "rose by"
+    length = f"{_length(subject)} {'steps' if training else 'epochs'}"
+    since = "at first" if training else "before training"
     return Finding(
         code="MS202",
-        severity="problem" if fallen < 0 else "warning",
+        severity="problem" if fallen < 0 and not training else "warning",
         title="the loss did not fall",
-        message=f"The loss {verb} {abs(fallen):.1%} in {epochs(subject)} epochs, from "
-        f"{losses[0]:.4g} before training to {losses[-1]:.4g}.",
+        message=f"The loss {verb} {abs(fallen):.1%} in {length}, from "
+        f"{losses.start:.4g} {since} to {losses.now:.4g}."
+        + (f" Embeddings that ignore the labels would give {blind:.4g}." if lost else ""),
         value=fallen,
         threshold=THRESHOLD,
         cause="too small a learning rate or too few steps, "
         + ("a margin that cannot be met, " if subject.params.get("margin") else "")
+        + ("parameters that no optimiser steps, " if training else "")
         + "or labels that the features do not contain.",
-        next_step="--epochs or --batch-size for more steps, a larger learning rate; then check "
+        next_step="a larger learning rate (times 10) or more steps; check that the optimiser holds "
+        "the model's parameters, and that the labels belong to these inputs."
+        if training
+        else "--epochs or --batch-size for more steps, a larger learning rate; then check "
         "that the labels belong to these rows.",
+        verify=f"the loss should be at least {THRESHOLD:.0%} below {losses.start:.4g}.",
     )
+
+
+def _length(subject: Subject) -> int:
+    """Steps of a monitor, epochs of a run."""
+    if subject.kind == "training":
+        return int(subject.about.get("steps") or 0)
+    return min(epochs(subject), len(column(subject, "loss")) - 1)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 
-from metriscope.findings.base import NotApplicable, Passed, Subject, Verdict, batch_size, finding
+from metriscope.findings._course import batches, setting
+from metriscope.findings._floors import softmax
+from metriscope.findings.base import NotApplicable, Passed, Subject, Verdict, finding
 from metriscope.types import Finding
 
 THRESHOLD = 0.5
 SHARP = 16.0  # the scale that is suggested: CCL's default, and 1/0.07 is 14
 
 
-@finding(
-    "ms204_soft_softmax",
-    title="best probability of the right answer",
-    of="run",
-)
+@finding("ms204_soft_softmax", title="best probability of the right answer", of=("run", "training"))
 def ms204_soft_softmax(subject: Subject) -> Verdict:
     """Softmax too soft: even a perfect space leaves the right answer under 50 % of the probability.
 
@@ -25,34 +23,31 @@ def ms204_soft_softmax(subject: Subject) -> Verdict:
     strength: at p < 0.5 the loss pulls at a perfect space more than half as hard as at a hopeless
     one, and ends near its floor −log p whatever the neighbours are. Applies to N-pair and the
     proxy losses (s their scale, K = C − 1) and to InfoNCE (s = 1/temperature, K the batch's
-    negatives).
+    negatives), of pytorch-metric-learning too.
     """
-    classes = int(subject.about.get("train_classes") or subject.about.get("classes") or 0)
-    params, name = subject.params, subject.loss
-    parameter = "temperature" if name == "infonce" else "scale"
-    normalized = name in ("infonce", "arcface", "ccl") or (
-        name == "npair" and params.get("normalize", True)
-    )
-    if classes < 2 or not normalized or not params.get(parameter):
+    made_of = batches(subject)
+    found = made_of and softmax(subject.loss, subject.params, made_of)
+    if made_of is None or not found or found.right > 1 or subject.loss == "scl":
         return NotApplicable("needs a softmax over unit vectors, and two classes.")
-    if name == "infonce":
-        scale = 1 / params["temperature"]
-        wrong = batch_size(subject) * (1 - 1 / classes)
-    else:
-        scale, wrong = params["scale"], classes - 1.0
-    p = 1 / (1 + wrong * math.exp(-scale * classes / (classes - 1)))
+    floor = found.at(found.plain)
+    p = math.exp(-floor)
     if p >= THRESHOLD:
         return Passed(p, THRESHOLD)
-    sharp = f"{1 / SHARP:.2g}" if parameter == "temperature" else f"{SHARP:g}"
+    sharp = f"{1 / SHARP:.2g}" if found.parameter == "temperature" else f"{SHARP:g}"
+    fixed = subject.loss == "NPairsLoss"  # which has no scale
     return Finding(
         code="MS204",
         severity="warning",
         title="its softmax is too soft for unit vectors",
-        message=f"With {parameter} {params[parameter]:g}, even a perfect space of {classes} "
-        f"classes gives the right answer a probability of {p:.2f}: the loss cannot fall below "
-        f"{-math.log(p):.3g}, and keeps pulling where nothing is left to gain.",
+        message=f"With {found.parameter} {found.value:g}, even a perfect space of "
+        f"{made_of.classes} classes gives the right answer a probability of {p:.2f}: the loss "
+        f"cannot fall below {floor:.3g}, and keeps pulling where nothing is left to gain.",
         value=p,
         threshold=THRESHOLD,
         cause="cosines lie between -1 and 1, and the scale stretches them too little.",
-        next_step=f"--set {name}.{parameter}={sharp}.",
+        next_step=f"a loss with a temperature (NTXentLoss, {1 / SHARP:.2g}), or embeddings that "
+        "are not normalised."
+        if fixed
+        else setting(subject, found.parameter, sharp) + ".",
+        verify=f"the loss should fall well below {floor:.3g}.",
     )

@@ -1,4 +1,4 @@
-"""MS401: many test rows cannot be queries."""
+"""MS401: many rows cannot be queries."""
 
 from __future__ import annotations
 
@@ -8,29 +8,44 @@ from metriscope.types import Finding
 THRESHOLD = 0.05
 
 
-@finding("ms401_few_queries", title="rows that are alone in their class", of="data")
+@finding("ms401_few_queries", title="rows that are alone in their class", of=("data", "space"))
 def ms401_few_queries(subject: Subject) -> Verdict:
-    """Many singletons: over 5 % of the test rows are alone in their class.
+    """Many singletons: over 5 % of the rows are alone in their class.
 
     They have no neighbour to find, so they are left out as queries (``queries.excluded``), yet
     stay as neighbours. Above 5 %, Recall@1 can move by 5 points with how they are counted, more
-    than most losses differ; other tools count them as misses.
+    than most losses differ; other tools count them as misses. With a gallery they are the queries
+    of whose class it has no row.
     """
-    excluded, rows = score(subject, "queries.excluded"), subject.about.get("test_rows")
+    excluded, about = score(subject, "queries.excluded"), subject.about
+    in_gallery = subject.kind == "space" and bool(about.get("gallery"))
+    rows = about.get("rows") if subject.kind == "space" else about.get("test_rows")
+    if in_gallery and excluded is not None:
+        rows = (about.get("queries") or 0) + int(excluded)
     if excluded is None or not rows:
         return NotApplicable("the number of queries is not known.")
     share = excluded / rows
     if share <= THRESHOLD:
         return Passed(share, THRESHOLD)
+    which = "test rows" if subject.kind == "data" else "queries" if in_gallery else "rows"
+    lacks = (
+        "no row of their class in the gallery" if in_gallery else "no other member of their class"
+    )
     return Finding(
         code="MS401",
         severity="warning",
-        title="many test rows are alone in their class",
-        message=f"{int(excluded)} of {rows} test rows ({share:.1%}) have no other member of their "
-        "class, so they are left out as queries.",
+        title="many queries have nothing to find"
+        if in_gallery
+        else f"many {which} are alone in their class",
+        message=f"{int(excluded):,} of {rows:,} {which} ({share:.1%}) have {lacks}, "
+        "so they are left out as queries.",
         value=share,
         threshold=THRESHOLD,
-        cause="classes with one test row: rare classes, or a split that broke them up.",
-        next_step="a larger test part, a split that keeps two rows of each class, or merged "
-        "classes.",
+        cause="classes that the gallery lacks."
+        if in_gallery
+        else "classes with one row: rare classes, or a split that broke them up.",
+        next_step="add rows of these classes to the gallery, or leave their queries out."
+        if in_gallery
+        else "a larger test part, a split that keeps two rows of each class, or merged classes.",
+        verify=f"diagnose again: at most {THRESHOLD:.0%} of the {which} are left out.",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, get_args
@@ -17,6 +18,9 @@ from metriscope.types import InputError, LossOutput
 
 Reduction = Literal["mean", "mean_active", "sum"]
 TIE = 1e-6  # cosines nearer than this are equal: what float32 leaves of identical vectors
+
+LISTENERS: list[Callable[[Loss, Tensor, Tensor, LossOutput], None]] = []
+"""Called with every evaluation: (the loss, its embeddings and labels, what it says of them)."""
 
 
 class Loss(nn.Module, ABC):
@@ -76,7 +80,11 @@ class Loss(nn.Module, ABC):
             # Σ 0·z carries a NaN of any row into the loss, and gives a graph to one without.
             rows = z.detach() if out.loss.requires_grad else z
             loss = out.loss.to(dtype) + rows.sum() * 0
-        return replace(out, loss=loss)
+        out = replace(out, loss=loss)
+        if LISTENERS and not torch.compiler.is_compiling():
+            for hear in tuple(LISTENERS):
+                hear(self, embeddings, labels, out)
+        return out
 
     def prepare(self, embeddings: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
         """What :meth:`compute` gets: unit vectors, unless a loss says otherwise."""

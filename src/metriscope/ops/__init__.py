@@ -31,7 +31,15 @@ from metriscope.ops.pairs import (
     wants_gradient,
     with_gradient,
 )
-from metriscope.ops.retrieval import Neighbours, find_neighbours, recall
+from metriscope.ops.retrieval import (
+    Found,
+    Neighbours,
+    find_in_gallery,
+    find_neighbours,
+    recall,
+    relevant_in,
+)
+from metriscope.ops.running import NO_ROW, NearestSoFar
 from metriscope.ops.spectra import singular_values, triangle
 from metriscope.ops.triplets import FARTHEST, rank
 
@@ -39,9 +47,12 @@ __all__ = [
     "EPS",
     "EQUAL",
     "FARTHEST",
+    "NO_ROW",
     "ByClass",
     "ClassMoments",
+    "Found",
     "MomentSums",
+    "NearestSoFar",
     "Neighbours",
     "PairBlocks",
     "Summary",
@@ -51,6 +62,7 @@ __all__ = [
     "distances_to",
     "equality",
     "euclidean",
+    "find_in_gallery",
     "find_neighbours",
     "logistic_regression",
     "neighbour_blocks",
@@ -61,6 +73,7 @@ __all__ = [
     "positives",
     "rank",
     "recall",
+    "relevant_in",
     "same_class",
     "singular_values",
     "squared_pair_blocks",

@@ -96,11 +96,11 @@ class Gallery:
             yield slice(start, min(start + rows, queries))
 
     def scores(
-        self, queries: Float[Tensor, "rows d"], own: Int[Tensor, " rows"] | None
+        self, queries: Float[Tensor, "rows d"], own: Int[Tensor, "rows *e"] | None
     ) -> tuple[Float[Tensor, "rows padded"], Float[Tensor, "rows 1"]]:
         """(d² − r²)/2 to every row, and r², a query's squared distance to the centre; in float64.
 
-        Infinite at the query's own row, and at the padding after the last.
+        Infinite at the query's own rows, and at the padding after the last.
         """
         q = queries.double() - self.centre
         rows, halves = self._float64
@@ -108,9 +108,13 @@ class Gallery:
         return _without(own, scores), q.square().sum(1, keepdim=True)
 
     def nearest(
-        self, queries: Float[Tensor, "rows d"], own: Int[Tensor, " rows"] | None, k: int
+        self, queries: Float[Tensor, "rows d"], own: Int[Tensor, "rows *e"] | None, k: int
     ) -> tuple[Int[Tensor, "rows k"], Float[Tensor, "rows k"]]:
-        """Indices and squared distances of the k nearest, a query's own row left out."""
+        """Indices and squared distances of the k nearest, a query's own row left out.
+
+        ``own`` may be several rows of each query, or −1 for none. Where they leave fewer than k,
+        squared distances are infinite at the end, and indices mean nothing.
+        """
         scores = self._float32_scores(queries, own, k)
         if scores is None:
             return self._by_float64(queries, own, k)
@@ -120,7 +124,7 @@ class Gallery:
     def nearest_index(
         self,
         queries: Float[Tensor, "rows d"],
-        own: Int[Tensor, " rows"] | None,
+        own: Int[Tensor, "rows *e"] | None,
         k: int,
         cuts: Sequence[int] | None = None,
     ) -> Int[Tensor, "rows k"]:
@@ -141,7 +145,7 @@ class Gallery:
     def _finished(
         self,
         queries: Float[Tensor, "rows d"],
-        own: Int[Tensor, " rows"] | None,
+        own: Int[Tensor, "rows *e"] | None,
         scores: Float[Tensor, "rows padded"],
         index: Int[Tensor, "rows k"],
         squared: Float[Tensor, "rows k"],
@@ -172,11 +176,12 @@ class Gallery:
         return index[:, :k], squared[:, :k], done
 
     def _float32_scores(
-        self, queries: Float[Tensor, "rows d"], own: Int[Tensor, " rows"] | None, k: int
+        self, queries: Float[Tensor, "rows d"], own: Int[Tensor, "rows *e"] | None, k: int
     ) -> Float[Tensor, "rows padded"] | None:
         """None where float64 had better do it all."""
         self._pause = max(0, self._pause - 1)
-        if k > FEW or self.n < 8 * (k + FEW) or self._pause:
+        left = self.n - (own[0].numel() if own is not None and len(own) else 0)
+        if k > FEW or left < 8 * (k + FEW) or self._pause:
             return None
         columns, scale, _ = self._float32
         q = (self.centre - queries.double()) * scale
@@ -220,7 +225,7 @@ class Gallery:
         return squared.square_()
 
     def _by_float64(
-        self, queries: Float[Tensor, "rows d"], own: Int[Tensor, " rows"] | None, k: int
+        self, queries: Float[Tensor, "rows d"], own: Int[Tensor, "rows *e"] | None, k: int
     ) -> tuple[Int[Tensor, "rows k"], Float[Tensor, "rows k"]]:
         scores, squares = self.scores(queries, own)
         return nearest_of_rows(scores, k, squares)
@@ -256,8 +261,10 @@ class Gallery:
 
 
 def _without(
-    own: Int[Tensor, " rows"] | None, scores: Float[Tensor, "rows n"]
+    own: Int[Tensor, "rows *e"] | None, scores: Float[Tensor, "rows n"]
 ) -> Float[Tensor, "rows n"]:
     if own is not None:
-        scores[torch.arange(len(own), device=own.device), own] = torch.inf
+        own = own.view(len(own), -1)
+        rows, which = (own >= 0).nonzero(as_tuple=True)
+        scores[rows, own[rows, which]] = torch.inf
     return scores

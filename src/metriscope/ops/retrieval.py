@@ -1,4 +1,4 @@
-"""What a search of all rows among each other finds of their classes."""
+"""What a search finds of the classes of queries, among themselves or in a gallery."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metriscope.ops.neighbours import FEW, Gallery
@@ -55,11 +55,79 @@ def find_neighbours(z: Float[Tensor, "n d"], y: Int[Tensor, " n"]) -> Neighbours
                 scores, squares = among.scores(ask, rows)
                 index, _ = nearest_of_rows(scores, k, squares)
                 same = same_in_order(scores, squares, y, mine, most)
-            rank = torch.arange(1, most + 1, dtype=torch.float64, device=z.device)
-            same &= rank <= wanted[:, None]
-            nearest[rows], hits[rows] = index[:, :k], same.sum(1).double()
-            precision[rows] = same.cumsum(1, dtype=torch.float64).mul_(same) @ (1 / rank)
+            nearest[rows] = index[:, :k]
+            hits[rows], precision[rows] = _counted(same, wanted)
     return Neighbours(nearest, relevant, hits, precision / relevant)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What queries found in a gallery; see :class:`Neighbours`.
+
+    Attributes:
+        nearest: (q, min(10, n)) rows of the gallery, −1 where there are no more.
+        squared: (q, min(10, n)) squared distances, infinite where there are no more.
+        relevant, hits, precision: (q,).
+    """
+
+    nearest: Int[Tensor, "q k"]
+    squared: Float[Tensor, "q k"]
+    relevant: Int[Tensor, " q"]
+    hits: Float[Tensor, " q"]
+    precision: Float[Tensor, " q"]
+
+
+def find_in_gallery(
+    z: Float[Tensor, "q d"],
+    y: Int[Tensor, " q"],
+    gallery: Float[Tensor, "n d"],
+    gallery_y: Int[Tensor, " n"],
+    own: Int[Tensor, "q e"],
+) -> Found:
+    """Each query searched in the gallery, without its ``own`` rows of it (−1 for none).
+
+    O(q n d) time; a block of queries at a time.
+    """
+    relevant = relevant_in(y, gallery_y, own)
+    k = min(10, len(gallery))
+    nearest = y.new_empty(len(z), k)
+    squared, hits, precision = z.new_empty(len(z), k), z.new_zeros(len(z)), z.new_zeros(len(z))
+    among, order = Gallery(gallery), relevant.argsort(stable=True)
+    for part in among.parts(len(z)):  # rows of about one R
+        rows = order[part]
+        ask, mine, wanted = z[rows], y[rows], relevant[rows]
+        most = int(wanted.max())
+        if max(most, k) <= FEW:
+            index, far = among.nearest(ask, own[rows], max(k, most))
+            index.clamp_max_(len(gallery) - 1)  # beyond the last
+            same = gallery_y[index[:, :most]] == mine[:, None]
+        else:
+            scores, squares = among.scores(ask, own[rows])
+            index, far = nearest_of_rows(scores, k, squares)
+            same = same_in_order(scores, squares, gallery_y, mine, most)
+        index, far = index[:, :k], far[:, :k]
+        nearest[rows], squared[rows] = index.where(far.isfinite(), -1), far
+        hits[rows], precision[rows] = _counted(same, wanted)
+    return Found(nearest, squared, relevant, hits, precision / relevant)
+
+
+def relevant_in(
+    y: Int[Tensor, " q"], gallery_y: Int[Tensor, " n"], own: Int[Tensor, "q e"]
+) -> Int[Tensor, " q"]:
+    """How many rows of the gallery are of a query's class, its ``own`` (−1: none) left out."""
+    counts = torch.bincount(gallery_y, minlength=int(y.max()) + 1)
+    left_out = (own >= 0) & (gallery_y[own.clamp_min(0)] == y[:, None])
+    relevant: Tensor = counts[y] - left_out.sum(1)
+    return relevant
+
+
+def _counted(
+    same: Bool[Tensor, "rows most"], wanted: Int[Tensor, " rows"]
+) -> tuple[Float[Tensor, " rows"], Float[Tensor, " rows"]]:
+    """Hits among the first R of each row, and Σ P(i)·rel(i) over them."""
+    rank = torch.arange(1, same.shape[1] + 1, dtype=torch.float64, device=same.device)
+    same &= rank <= wanted[:, None]
+    return same.sum(1).double(), same.cumsum(1, dtype=torch.float64).mul_(same) @ (1 / rank)
 
 
 def recall(

@@ -17,6 +17,7 @@ class Column:
         digits: decimals of its numbers.
         main: whether a narrow terminal shows it; wider ones and the report show all.
         undefined: how to show a score that was computed and has no value.
+        words: whether its cells are texts, which are set to the left.
         directed: whether a better direction of the score holds by itself; not where it means
             something only beside another score.
         better: ``higher``, ``lower``, or None where neither is.
@@ -28,6 +29,7 @@ class Column:
     digits: int = 3
     main: bool = True
     undefined: str = "–"
+    words: bool = False
     directed: bool = True
     better: Literal["higher", "lower"] | None = None
 
@@ -155,6 +157,34 @@ VARIANCE = (
         main=False,
         directed=False,
     ),
+)
+
+DIAGNOSIS = (
+    Column(
+        "Recall@1, training",
+        "train.recall@1",
+        "Recall@1 among training rows, as many and in classes as large as those examined",
+    ),
+    Column(
+        "Places of the top 1 %",
+        "hubness.top",
+        "share of all neighbour places that the most retrieved 1 % of the rows hold",
+    ),
+    Column("Norms, variation", "norms.cv", "SD of the lengths of the embeddings over their mean"),
+    Column(
+        "Classes in clumps", "classes.clumped", "share of the classes that are two clumps or more"
+    ),
+    Column(
+        "Wrong labels",
+        "label_noise",
+        "estimated share of labels that the embeddings do not bear out",
+    ),
+    Column(
+        "Likely mislabelled", "items.mislabelled", "share of rows that can be pointed at as such"
+    ),
+    Column("Outliers", "items.outliers", "share of rows that are far from all others"),
+    Column("Duplicates", "duplicates.within", "share of rows with a copy among the others"),
+    Column("Duplicates in training", "duplicates.across", "share of rows with a copy in training"),
 )
 
 GREEDINESS = (

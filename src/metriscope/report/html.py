@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from metriscope import __version__
 from metriscope.disk import storage_errors, write_text
 from metriscope.report import style
+from metriscope.report.columns import Column
 from metriscope.report.panels import PANELS
 from metriscope.report.tables import Table
 from metriscope.text import plain
@@ -21,14 +23,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Section:
-    """A panel made ready for the page."""
+    """What the page shows under one heading.
+
+    Attributes:
+        layout: that of a panel. svg: the picture, if there is one.
+        terms: what the words of the table mean: heading, name in files, meaning.
+    """
 
     id: str
     title: str
     caption: str
     table: Table
-    layout: str
-    svg: str
+    layout: str = "table"
+    svg: str = ""
+    terms: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """A report, ready to be written.
+
+    Attributes:
+        name: of what it is about, of unknown origin. what: what was done with it.
+        facts: a few words each. footer: a sentence.
+        looks: colours of the row names of tables whose head is ``Loss``.
+    """
+
+    name: str
+    what: str
+    facts: list[str]
+    sections: list[Section]
+    footer: str
+    looks: Mapping[str, style.Look] = field(default_factory=dict)
 
 
 def write(results: Results, path: Path) -> None:
@@ -51,6 +77,23 @@ def write(results: Results, path: Path) -> None:
 
 def page(results: Results) -> str:
     """The report as HTML."""
+    about = results.about
+    done = sum(run.status == "done" for run in results.runs)
+    return to_html(
+        Page(
+            name=str(about.get("dataset") or about.get("source") or "results"),
+            what="losses compared",
+            facts=_facts(results, done),
+            sections=sections(results),
+            footer="from results.json. ± is the standard deviation over seeds (with n − 1); – is "
+            "undefined, which is not 0.",
+            looks={loss: style.look(loss) for loss in results.by_loss()},
+        )
+    )
+
+
+def to_html(page: Page) -> str:
+    """A page in the one template. Every text in it is shown as text, whatever it contains."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
@@ -63,13 +106,8 @@ def page(results: Results) -> str:
     )
     here = files("metriscope.report")
     template = environment.from_string(here.joinpath("report.html").read_text("utf-8"))
-    about = results.about
-    done = sum(run.status == "done" for run in results.runs)
     return template.render(
-        name=str(about.get("dataset") or about.get("source") or "results"),
-        facts=_facts(results, done),
-        sections=sections(results),
-        looks={loss: style.look(loss) for loss in results.by_loss()},
+        page=page,
         css=Markup(here.joinpath("report.css").read_text("utf-8")),
         Markup=Markup,
         version=__version__,
@@ -88,7 +126,13 @@ def _section(name: str, panel: Panel, results: Results) -> Section:
     id = name.replace("_", "-")
     caption = panel.caption(results)
     svg = style.to_svg(drawn, id, f"{panel.title}. {caption}") if drawn is not None else ""
-    return Section(id, panel.title, caption, table, panel.layout, svg)
+    terms = tuple(_term(column) for column in table.columns if column.meaning)
+    return Section(id, panel.title, caption, table, panel.layout, svg, terms)
+
+
+def _term(column: Column) -> tuple[str, str, str]:
+    better = f" ({column.better} is better)" if column.better else ""
+    return column.heading, column.score, column.meaning + better
 
 
 def _facts(results: Results, done: int) -> list[str]:

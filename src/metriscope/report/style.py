@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from metriscope.report.words import short
 from metriscope.text import plain
 
 if TYPE_CHECKING:
@@ -132,12 +133,6 @@ def legend(drawn: Figure, losses: Sequence[str], *, lines: bool = True) -> None:
     )
     for text, name in zip(box.get_texts(), losses, strict=True):
         text.set_text(short(name))
-
-
-def short(name: str, most: int = 28) -> str:
-    """A name as text of a picture: visible, and cut in the middle where it is very long."""
-    text = plain(name)
-    return text if len(text) <= most else f"{text[: most // 2]}…{text[-(most // 2 - 1) :]}"
 
 
 def dots(ax: Axes, names: Sequence[str], means: Sequence[float], sds: Sequence[float]) -> None:

@@ -50,7 +50,7 @@ class Settings(Panel):
         return Table(
             self.title,
             "The same command on the same data gives the same numbers on one machine.",
-            (Column("Value"),),
+            (Column("Value", words=True),),
             tuple(Row(name, (Cell(str(value)),)) for name, value in pairs),
             head="Setting",
         )

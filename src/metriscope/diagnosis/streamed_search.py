@@ -1,0 +1,161 @@
+"""A search among rows that need not fit in memory: one pass over them, exact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from metriscope import ops
+from metriscope.data.unit_rows import Block, UnitRows
+from metriscope.diagnosis.sampling import Held, Progress
+from metriscope.diagnosis.search import K, Search, nothing, same_id
+from metriscope.diagnosis.sources import Rows
+from metriscope.diagnostics.base import RESOLUTION
+from metriscope.types import Embeddings
+
+Own = Callable[[Block, int], np.ndarray]
+"""(q, e) rows of a block that are a query's own, −1 for none; the block begins at that row."""
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """What queries found, in codes of :class:`~metriscope.data.unit_rows.ClassCodes`.
+
+    Attributes:
+        queries: (q,) which of the held rows they are.
+        nearest_y, nearest_ids, squared: (q, k), as in :class:`~metriscope.diagnosis.search.Search`.
+        own: (q,) how many rows of its class were left out as its own.
+        counts: (C,) rows of each class in the gallery.
+        collapsed: whether the gallery is one point, whose order would be that of the rows.
+    """
+
+    queries: np.ndarray
+    nearest_y: np.ndarray
+    nearest_ids: np.ndarray
+    squared: np.ndarray
+    own: np.ndarray
+    counts: np.ndarray
+    collapsed: bool
+
+    def search(self, embeddings: Embeddings, final: np.ndarray) -> Search:
+        """Of the held rows, with the final code of each code."""
+        if self.collapsed:
+            return nothing(embeddings)
+        y, names = embeddings.y[self.queries], embeddings.class_names
+        counts = np.zeros(len(names), np.int64)
+        counts[final[: len(self.counts)]] = self.counts
+        there = self.nearest_y >= 0
+        return Search(
+            y,
+            embeddings.ids[self.queries],
+            self.queries,
+            np.where(there, final[self.nearest_y], -1),
+            self.nearest_ids,
+            self.squared,
+            counts[y] - self.own,
+            names,
+            gallery_rows=int(self.counts.sum()),
+        )
+
+
+def search(
+    held: Held, queries: np.ndarray, gallery: Rows, reader: UnitRows, own: Own, progress: Progress
+) -> Streamed:
+    """Search some held rows among all rows of a gallery.
+
+    Args:
+        held: rows in memory. queries: (q,) which of them.
+        gallery: what is searched, read once.
+        reader: that read ``held``, for the codes of classes.
+        own: the rows of a block that a query must not find.
+        progress: told how far it is.
+    """
+    z = _unit(held.x[queries], reader.device)
+    y = held.y[queries]
+    nearest, beside = ops.NearestSoFar(z, min(K, gallery.most)), _Beside()
+    left_out, counts = np.zeros(len(queries), np.int64), np.zeros(0, np.int64)
+    first: Tensor | None = None
+    collapsed = True
+    for stream in gallery.streams:
+        for block in reader.read(stream):
+            mine, start = own(block, nearest.count), nearest.count
+            block_y = block.y.cpu().numpy()
+            nearest.add(block.z, torch.from_numpy(mine).to(reader.device))
+            beside.add(nearest.rows.cpu().numpy(), start, block_y, block.table.ids)
+            left_out += ((mine >= 0) & (block_y[mine] == y[:, None])).sum(1)
+            more = np.bincount(block_y, minlength=len(counts))
+            more[: len(counts)] += counts
+            counts = more
+            first = block.z[:1].clone() if first is None else first
+            if collapsed:
+                collapsed = bool((block.z - first).norm(dim=1).max() <= RESOLUTION)
+            progress(f"searching {gallery.origin}", nearest.count, gallery.most)
+    rows = nearest.rows.cpu().numpy()
+    rows = rows[:, : max(1, min(K, nearest.count))]
+    there = rows < ops.NO_ROW
+    found_y, found_ids = beside.of(np.where(there, rows, rows[there].min(initial=0)))
+    squared = nearest.squared.cpu().numpy()[:, : rows.shape[1]]
+    return Streamed(
+        queries,
+        np.where(there, found_y, -1),
+        found_ids,
+        np.where(there, squared, np.nan),
+        left_out,
+        counts,
+        collapsed,
+    )
+
+
+def own_rows(held: Held, queries: np.ndarray) -> Own:
+    """In the rows that were sampled themselves: by where they stand."""
+    at = held.at[queries]
+
+    def own(block: Block, start: int) -> np.ndarray:
+        place = at - start
+        return np.where((place >= 0) & (place < len(block.y)), place, -1)[:, None]
+
+    return own
+
+
+def own_ids(held: Held, queries: np.ndarray) -> Own:
+    """In a gallery whose rows have ids: by those."""
+    return lambda block, start: same_id(held.ids[queries], block.table.ids)
+
+
+def no_own(held: Held, queries: np.ndarray) -> Own:
+    """In a gallery, where one side has no ids: none."""
+    none = np.full((len(queries), 1), -1)
+    return lambda block, start: none
+
+
+class _Beside:
+    """Labels and ids of the rows that are among the nearest."""
+
+    def __init__(self) -> None:
+        self._rows, self._y = np.empty(0, np.int64), np.empty(0, np.int64)
+        self._ids: np.ndarray = np.empty(0, object)
+
+    def add(self, nearest: np.ndarray, start: int, y: np.ndarray, ids: np.ndarray) -> None:
+        """Those of a block that begins at row ``start``; those no longer near are let go."""
+        new = np.unique(nearest[(nearest >= start) & (nearest < start + len(y))])
+        self._rows = np.concatenate([self._rows, new])
+        self._y = np.concatenate([self._y, y[new - start]])
+        self._ids = np.concatenate([self._ids, ids[new - start].astype(object)])
+        if len(self._rows) > 4 * nearest.size:
+            stay = np.isin(self._rows, nearest)
+            self._rows, self._y, self._ids = self._rows[stay], self._y[stay], self._ids[stay]
+
+    def of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Labels and ids of rows that are among them."""
+        place = np.searchsorted(self._rows, rows).clip(max=len(self._rows) - 1)
+        return self._y[place], np.asarray(self._ids[place].tolist())
+
+
+def _unit(x: np.ndarray, device: str) -> Float[Tensor, "q d"]:
+    z, _ = ops.unit_rows(torch.from_numpy(np.array(x, np.float64)).to(device))
+    return z

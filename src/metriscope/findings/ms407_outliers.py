@@ -1,0 +1,34 @@
+"""MS407: rows far from everything."""
+
+from __future__ import annotations
+
+from metriscope.findings.base import NotApplicable, Passed, Subject, Verdict, finding, score
+from metriscope.types import Finding
+
+THRESHOLD = 0.005
+
+
+@finding("ms407_outliers", title="rows far from everything", of="space")
+def ms407_outliers(subject: Subject) -> Verdict:
+    """Outliers: over 0.5 % of the rows are far from all others.
+
+    ``items.outliers`` holds at most 0.01 % of the rows of a space whose distances to the neighbours
+    have no tail heavier than a power law; 0.5 % is fifty times that. STUDY
+    """
+    share = score(subject, "items.outliers")
+    if share is None:
+        return NotApplicable("needs 20 rows, and a space with spread.")
+    if share <= THRESHOLD:
+        return Passed(share, THRESHOLD)
+    return Finding(
+        code="MS407",
+        severity="warning",
+        title="rows are far from everything",
+        message=f"{share:.2%} of the rows are far from all others, their own class included.",
+        value=share,
+        threshold=THRESHOLD,
+        cause="broken inputs (blank, truncated or wrongly decoded), items that belong to none of "
+        "the classes, or embeddings of another model.",
+        next_step="look at the items listed as outliers; drop those that are broken.",
+        verify=f"diagnose again without them: the share is at most {THRESHOLD:.1%}.",
+    )

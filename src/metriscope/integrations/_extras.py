@@ -1,0 +1,23 @@
+"""What to install when a library is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def extra(name: str, install: str | None = None) -> Iterator[None]:
+    """Around the import of an optional library: says in one line which extra has it.
+
+    Args:
+        name: of the integration. install: what to install, if there is no extra of that name.
+    """
+    what = install or f"'metriscope[{name.replace('_', '-')}]'"
+    try:
+        yield
+    except ImportError as error:
+        raise ImportError(
+            f"metriscope.integrations.{name} cannot import {error.name or name}: "
+            f"pip install {what}."
+        ) from error

@@ -1,0 +1,31 @@
+"""Names and findings in a few words, safe to show anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from metriscope.text import plain
+from metriscope.types import Finding
+
+
+def headline(finding: Finding) -> str:
+    """A finding in a line: ``triplet: almost no spread (7.6e-05, limit 0.01)``."""
+    text = f"{finding.loss}: {finding.title}" if finding.loss else finding.title
+    if finding.value is None:
+        return text
+    limit = "" if finding.threshold is None else f", limit {finding.threshold:.3g}"
+    return f"{text} ({finding.value:.3g}{limit})"
+
+
+def short(name: object, most: int = 28) -> str:
+    """A name as it is shown: visible, cut in the middle if very long, quoted if it is blank."""
+    text = plain(name)
+    if len(text) > most:
+        text = f"{text[: most // 2]}…{text[-(most // 2 - 1) :]}"
+    return text if text.strip() else f'"{text}"'
+
+
+def listed(names: Sequence[object], most: int) -> str:
+    """``cat, dog and 3 more``."""
+    shown = ", ".join(short(name, 40) for name in names[:most])
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
