@@ -1,95 +1,62 @@
-"""A monitor around a training step: at its default settings, one thread.
+"""A monitor around the training of ViT-B/32: default settings, batches of 16, one thread.
 
-The same loop with and without a monitor, by turns; also with every number of every step read back
-and examined at once, which nobody needs.
+The same loop with and without it, by turns; ten steps, which make one row of its trace. ``--quick``
+takes a network a twentieth of the size, to which a monitor costs relatively more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from benchmarks.measure import turns
 from benchmarks.tables import Row, compared
 from metriscope import losses
 from metriscope.monitor import Monitor
 
-STEPS = 10  # one row of the trace
-CLASSES = 8
+STEPS = 10
+SMALL = {
+    "hidden_size": 192,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 3,
+    "intermediate_size": 768,
+}
 
 
-def vit(size: str) -> nn.Module:
-    """A vision transformer of the shape of ViT-B/32, or a small one, with random weights."""
-    from transformers import ViTConfig, ViTModel
+def steps(model: nn.Module, x: torch.Tensor) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Ten steps under a monitor, and without."""
+    y = torch.arange(len(x)) % 8
+    loss, optimizer = losses.create("triplet"), torch.optim.SGD(model.parameters(), lr=1e-4)
+    monitor = Monitor(model, loss)
 
-    small = {
-        "hidden_size": 192,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 3,
-        "intermediate_size": 768,
-    }
-    config = ViTConfig(image_size=224, patch_size=32, **({} if size == "base" else small))
-    return ViTModel(config, add_pooling_layer=False)
-
-
-def epoch(
-    make: Callable[[], nn.Module], embed: Callable[[nn.Module, Tensor], Tensor], x: Tensor, **o: Any
-) -> Callable[[], None]:
-    """Ten steps; under a monitor if it has options."""
-    torch.manual_seed(0)
-    model, loss = make(), losses.create("triplet")
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
-    y = torch.arange(len(x)) % CLASSES
-    if o:
-        Monitor(model, loss, **o).attach()
-
-    def work() -> None:
+    def plain() -> None:
         for _ in range(STEPS):
             optimizer.zero_grad()
-            loss(embed(model, x), y).backward()
+            loss(model(x).last_hidden_state[:, 0], y).backward()
             optimizer.step()
 
-    return work
+    def watched() -> None:
+        monitor.attach()
+        plain()
+        monitor.detach()
+
+    return watched, plain
 
 
 def run(*, quick: bool) -> list[Row]:
     """The section."""
+    from transformers import ViTConfig, ViTModel
+
     torch.set_num_threads(1)
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(16, 3, 224, 224, generator=generator)
-    size = "small" if quick else "base"
-
-    def embed(model: nn.Module, x: Tensor) -> Tensor:
-        z: Tensor = model(x).last_hidden_state[:, 0]
-        return z
-
-    def make() -> nn.Module:
-        return vit(size)
-
-    plain = epoch(make, embed, images)
-    watched = epoch(make, embed, images, every=10)
-    closely = epoch(make, embed, images, every=1, geometry_every=1)
-    budget = 5 if quick else 120
-    every, close, without = turns(watched, closely, plain, budget=budget, least=3)
-    per_step = [[t / STEPS for t in times] for times in (every, close, without)]
-    name = f"ViT-{'B' if size == 'base' else 'tiny'}/32, B = 16, triplet"
-    return [
-        compared(
-            f"{name}, monitored",
-            "not monitored",
-            per_step[0],
-            per_step[2],
-            way="times the cost",
-            bar=1.05,
-        ),
-        compared(
-            f"{name}, every number of every step",
-            "not monitored",
-            per_step[1],
-            per_step[2],
-            way="times the cost",
-        ),
-    ]
+    torch.manual_seed(0)
+    config = ViTConfig(image_size=224, patch_size=32, **(SMALL if quick else {}))
+    model = ViTModel(config, add_pooling_layer=False)
+    works = steps(model, torch.randn(16, 3, 224, 224))
+    times = turns(*works, budget=5 if quick else 60)
+    ours, other = ([t / STEPS for t in ts] for ts in times)
+    name = "small ViT" if quick else "ViT-B/32"
+    what = f"{name}, a step, monitored"
+    bar = None if quick else 1.05
+    return [compared(what, "not monitored", ours, other, way="times the cost", bar=bar)]

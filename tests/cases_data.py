@@ -20,8 +20,8 @@ def noise(rate: float, low: float, high: float) -> Subject:
 
 CASES = {
     "MS110": Case(
-        space({"queries": 10_000}, train__recall_1=0.9, recall_1=0.78),
-        space({"queries": 10_000}, train__recall_1=0.9, recall_1=0.82),
+        space({"queries": 10_000}, train__recall_1=0.9, recall_1=0.68),
+        space({"queries": 10_000}, train__recall_1=0.9, recall_1=0.72),
         space({"queries": 10_000}, recall_1=0.5),
     ),
     "MS401": Case(

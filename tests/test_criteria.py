@@ -100,7 +100,7 @@ def test_arcface(margin: float) -> None:
     expected, found = train(mine, every=1).trace, trace_of(theirs)
     for name in (*SAME, "grad_norm.loss", "error.top1"):
         assert close(found[name], expected[name], rel=1e-6), name
-    assert 0 < min(expected["active.terms"]) < 1
+    assert any(0 < v < 1 for v in expected["active.terms"])
 
 
 def test_npair(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,3 +290,22 @@ def test_a_batch_of_one_class_has_no_terms() -> None:
         optimizer.step()
     assert monitor.last["active.terms"] is None
     assert monitor.last["excluded"] == 1
+
+
+def test_a_loss_whose_terms_cannot_be_counted(caplog: pytest.LogCaptureFixture) -> None:
+    """It trains on, with what is known without them."""
+
+    class Odd(peer.SupConLoss):  # type: ignore[misc]
+        def forward(self, *args: Any) -> Tensor:
+            value: Tensor = super().forward(*args)
+            self.distance = None
+            return value
+
+        def compute_loss(self, *args: Any) -> Any:
+            self.distance = distances.CosineSimilarity()
+            return super().compute_loss(*args)
+
+    monitor = train(Odd(), 3, every=1)
+    assert monitor.last["active.terms"] is None
+    assert monitor.last["active.effective"] > 0
+    assert sum("cannot be counted" in record.getMessage() for record in caplog.records) == 1

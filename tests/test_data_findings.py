@@ -115,7 +115,7 @@ def remembered(lost: float) -> tuple[Arrays, Arrays]:
 
 
 @pytest.mark.parametrize(
-    ("lost", "want"), [(0.05, {}), (0.24, {"MS110": "warning"}), (0.4, {"MS110": "problem"})]
+    ("lost", "want"), [(0.05, {}), (0.3, {"MS110": "warning"}), (0.4, {"MS110": "problem"})]
 )
 def test_what_was_only_remembered_is_found(lost: float, want: dict[str, str]) -> None:
     test, train = remembered(lost)

@@ -17,7 +17,7 @@ from metriscope.data.arrays import table_of
 from metriscope.diagnosis import sampling, scoring
 from metriscope.diagnosis.sampling import Reservoir
 from metriscope.types import InputError
-from tests.test_diagnosis import BOTH, NAMES, looped, rows
+from tests.test_diagnosis import BOTH, NAMES, looped, rows, same
 
 N, SAMPLE = 700, 150
 
@@ -118,14 +118,13 @@ def test_singletons_are_counted_over_all_rows() -> None:
 
 
 def test_what_is_sampled_says_so_and_has_an_interval() -> None:
-    x, y = rows(5, N, 1.0)
-    found = metriscope.diagnose(x, y, sample=SAMPLE, queries=50, train=rows(6, 400))
+    x, y = rows(5, 900, 1.0)
+    found = metriscope.diagnose(x, y, sample=600, queries=50, train=rows(6, 700))
     said = found.about["sampled"]
-    for words in ("700 rows", "150 drawn at random", "50 queries", "400 training rows 150"):
+    for words in ("900 rows", "600 drawn at random", "50 queries", "700 training rows 600"):
         assert words in said
     sampled = {k for k, v in found.scores.items() if v is not None} - scoring.exact_names()
-    without = sampled - set(found.intervals) - {"queries.excluded", "train.recall@1"}
-    assert not without
+    assert not sampled - set(found.intervals) - {"queries.excluded"}
     for name, (low, high) in found.intervals.items():
         assert low <= (found.scores[name] or 0) <= high, name
 
@@ -170,19 +169,21 @@ def test_a_sample_is_uniform() -> None:
     assert drawn.sum() == 15 * 2000
 
 
-def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import tracemalloc
 
-    x, y = rows(7, 6000)
+    monkeypatch.setattr(streaming, "_batch", lambda file: 500)
+    x, y = rows(7, 6_000)
     peaks = []
-    for n in (3000, 6000):
+    for n in (3_000, 6_000):
         path = as_parquet(tmp_path / f"{n}.parquet", x[:n], y[:n])
-        metriscope.diagnose(path, only=BOTH, sample=100, queries=20)
         tracemalloc.start()
-        metriscope.diagnose(path, only=BOTH, sample=100, queries=20)
+        metriscope.diagnose(path, only="retrieval", sample=100, queries=20)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 1.1 * peaks[0]
+    assert peaks[1] < 1.2 * peaks[0]
 
 
 def test_a_sample_that_memory_cannot_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +200,7 @@ def test_zero_vectors_are_dropped_in_both_passes() -> None:
     options: dict[str, Any] = {"only": BOTH, "sample": SAMPLE, "queries": 50}
     found = metriscope.diagnose(x, y, zero_vectors="drop", **options)
     want = metriscope.diagnose(x[rest], y[rest], **options)
-    assert found.scores == want.scores
+    same(found.scores, want.scores)
     assert found.about["notes"] == [
         "Zero vectors left out: 70, in memory, rows 0, 10, 20, 30, 40 and 65 more (counted from 0)."
     ]

@@ -76,7 +76,7 @@ def test_a_gallery_that_is_the_queries_gives_leave_one_out() -> None:
     assert torch.equal(found.precision, want.precision)
 
 
-@pytest.mark.parametrize("size", [1, 7, 64, 600, 1300])
+@pytest.mark.parametrize("size", [5, 64, 600, 1300])
 def test_blocks_find_what_one_search_finds(size: int) -> None:
     z, _, g, _ = problem(5, 50, 1300)
     tz, tg = torch.from_numpy(z), torch.from_numpy(g)

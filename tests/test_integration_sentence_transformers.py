@@ -213,13 +213,18 @@ def test_wrapped_and_cached(make: Any, tmp_path: Path) -> None:
     assert 0 < first["active.terms"] <= 1
 
 
-def test_what_the_loss_learns_is_a_group(make: Any, tmp_path: Path) -> None:
+def test_what_the_loss_learns_is_a_group(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard, hear = [], Monitor._hear
+    monkeypatch.setattr(Monitor, "_hear", lambda self, h: (heard.append(h.labels), hear(self, h)))
     model = make()
     loss = st.SoftmaxLoss(model, sentence_embedding_dimension=32, num_labels=4)
     callback = train(model, loss, data("a", "b", "label"), tmp_path)
     (_, row), *_ = told(callback)
     assert row["grad_norm.loss.classifier"] > 0
-    assert "batch.intra.eq1" not in row  # labels of pairs are no classes
+    assert heard == [None] * 8  # labels of pairs are no classes
+    assert "batch.intra.eq1" not in row
 
 
 def test_what_cannot_be_used(make: Any, tmp_path: Path) -> None:

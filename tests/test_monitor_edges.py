@@ -33,14 +33,14 @@ def one_step(model: nn.Module, loss: Any, optimizer: Any, seed: int = 0) -> None
 
 
 def hooks(*modules: nn.Module) -> int:
-    from torch.optim.optimizer import _global_optimizer_pre_hooks
+    from torch.optim.optimizer import _global_optimizer_post_hooks
 
     own = sum(
         len(m._forward_hooks) + len(m._forward_pre_hooks)
         for module in modules
         for m in module.modules()
     )
-    return own + len(LISTENERS) + len(_global_optimizer_pre_hooks)
+    return own + len(LISTENERS) + len(_global_optimizer_post_hooks)
 
 
 class Plain(nn.Module):
@@ -360,6 +360,27 @@ def test_sparse_gradients() -> None:
     assert monitor.last["grad_norm.model"] == pytest.approx(
         float(model.weight.grad.to_dense().norm())
     )
+
+
+def test_closures_that_optimisers_call() -> None:
+    """As Lightning does it: forward and backward inside of step."""
+    plain = train(triplet(), 4, every=1).trace
+    model, loss = make_model(), triplet()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 1.0)
+    with Monitor(model, loss, every=1) as monitor:
+        for x, y in batches(4):
+
+            def closure() -> Tensor:
+                value: Tensor = loss(model(x), y)  # noqa: B023
+                optimizer.zero_grad()
+                value.backward()
+                return value
+
+            optimizer.step(closure)
+            scheduler.step()
+    for name in ("step", "loss", "grad_norm.model", "lr"):
+        assert close(monitor.trace[name], plain[name]), name
 
 
 @pytest.mark.parametrize(

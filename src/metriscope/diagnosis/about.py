@@ -26,6 +26,7 @@ def about_rows(found: Read, queries: int) -> dict[str, Any]:
         "split": roles.split,
         "gallery": None if roles.gallery is None else roles.gallery.origin,
         "rows": found.examined.rows,
+        "sample_rows": len(found.examined.x),
         "classes": int((rows > 0).sum()),
         "dim": found.examined.x.shape[1],
         "queries": queries,

@@ -147,12 +147,16 @@ def _examined(
             if moments is not None or in_gallery:
                 scores |= (copies := shares(search, gallery=in_gallery))
                 bounds |= scoring.of_shares(copies, len(search.y), confidence)
-            bounds |= scoring.of_classified(scores, space, confidence)
+            bounds |= scoring.of_training(scores, space, confidence)
             done = replace(done, items=suspects(space, search, gallery=in_gallery))
     if moments is not None:
         sure = scoring.exact_names() | bounds.keys() | {"queries.excluded"}
         bounds |= scoring.of_sample(scores, space, sure, groups, confidence, seed)
-    return replace(done, scores=scores, intervals=bounds, about=about_rows(found, queries))
+    about = about_rows(found, queries)
+    if scores.get("classes.clumped"):
+        clumped = space.moments.codes[space.clumped].tolist()
+        about["clumped_classes"] = [names[code] for code in clumped]
+    return replace(done, scores=scores, intervals=bounds, about=about)
 
 
 def _searches(found: Read) -> tuple[Search, Search]:

@@ -12,7 +12,8 @@ from metriscope.diagnostics.base import Moments, Space, all_scores, measure, rea
 from metriscope.types import Embeddings, Interval, Scores
 
 GROUPS = 10  # disjoint parts of a sample
-_SHARES = ("knn_accuracy@1", "knn_accuracy@5", "knn_accuracy@20", "probe_accuracy")
+_CLASSIFIED = ("knn_accuracy@1", "knn_accuracy@5", "knn_accuracy@20", "probe_accuracy")
+_COPIES = ("duplicates.across", "duplicates.across.exact")
 
 
 def measured(space: Space, moments: Moments | None, groups: Collection[str] | None) -> Scores:
@@ -71,10 +72,17 @@ def of_queries(
     return _defined(found)
 
 
-def of_classified(scores: Scores, space: Space, confidence: float) -> dict[str, Interval]:
-    """Of shares of the rows that are classified right."""
-    n = 0 if space.seen is None else int(space.seen.sum())
-    return of_shares({name: scores.get(name) for name in _SHARES}, n, confidence)
+def of_training(scores: Scores, space: Space, confidence: float) -> dict[str, Interval]:
+    """Of what is known from training rows, which are shares of rows too."""
+    if space.train is None or space.seen is None:
+        return {}
+    seen, n = int(space.seen.sum()), len(space.test)
+    rows = {**dict.fromkeys(_CLASSIFIED, seen), **dict.fromkeys(_COPIES, n)}
+    rows["train.recall@1"] = min(n, len(space.train))  # at most so many are drawn
+    found: dict[str, Interval] = {}
+    for name, count in rows.items():
+        found |= of_shares({name: scores.get(name)}, count, confidence)
+    return found
 
 
 def of_shares(shares: Scores, n: int, confidence: float) -> dict[str, Interval]:

@@ -18,7 +18,7 @@ def class_clumps(space: Space) -> Values:
     Of those with ten rows. A class is split by 2-means (from the first principal direction) into
     halves A and B with centres a and b, and each row placed on the line between them, left out of
     the centre of its own half, so that a split which many dimensions make possible by chance shows
-    none::
+    none. Formula::
 
         t_i = ±(‖z_i − b‖² − ‖z_i − a₋ᵢ‖²) / (2‖a₋ᵢ − b‖)        for i in A; in B likewise
         W   = (Σ_A (t − t̄_A)² + Σ_B (t − t̄_B)²) / Σ (t − t̄)²

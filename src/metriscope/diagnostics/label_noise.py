@@ -27,9 +27,10 @@ def label_noise(space: Space) -> Values:
     with a probability above 0.7 and have more neighbours of the likeliest class than of their own.
 
     Measured: of 0, 1, 5 and 20 % planted in eight synthetic spaces (Recall@1 from 0.61 to 1.0), at
-    most 0.1, 2.0, 6.8 and 21.3 % are found, and at least 0, 1.0, 4.5 and 17.3 %; in the CIFAR-10
-    test set's frozen features (Recall@1 0.56) 0.0, 0.9, 4.9 and 19 %. Of the rows pointed at there,
-    84, 90 and 91 % had been changed (16, 38 and 55 % of those that had been).
+    least 0, 1.0, 4.5 and 17.5 % are estimated, and at most 0, 1.9, 6.7 and 21 %; in the frozen
+    features of CIFAR-10's test set (Recall@1 0.56) 0.0, 0.8, 4.4 and 19 %. Of the rows pointed at
+    there 83, 92 and 92 % had been changed, and 15, 33 and 55 % of those that had are pointed at.
+    Where a network put rows deep into a wrong class, they count as noise.
 
     Bounds: [0, 1]. Undefined where fewer than two classes have five rows, or all embeddings are
     one point. Source: the blind share is the uniform noise of Angluin and Laird (1988); the

@@ -23,7 +23,7 @@ def outliers(space: Space) -> Values:
     Q50 and Q90 are quantiles of log r: the limit holds a share α of the rows where the tail of
     log r falls like that of an exponential, and less where it falls faster.
 
-    Bounds: [0, 1]; beyond a tenth of the rows outliers become what is usual. Undefined for fewer
+    Bounds: [0, 1]. Broken rows that lie together are a clump, not outliers. Undefined for fewer
     than 20 rows, or where all embeddings are one point. Source: the ratio is that of Breunig et
     al., "LOF" (2000), without its reachability.
     """

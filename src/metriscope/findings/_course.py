@@ -7,7 +7,7 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from metriscope.findings._floors import TRIPLETS, Batches, Params, blind, floor
+from metriscope.findings._floors import TRIPLETS, Batches, blind, floor
 from metriscope.findings.base import Subject, batch_size, column, score
 
 ROWS = 6  # of a monitor; fewer cannot be told from noise
@@ -55,23 +55,30 @@ def course(subject: Subject, name: str = "loss") -> Course | None:
 def loss_course(subject: Subject) -> Course | None:
     """The loss's course, as the mean over all terms.
 
-    A mean over the active terms alone may stand still, or rise, while ever fewer are active:
-    there it is multiplied by their share. Unknown without it, and where two sides are averaged each
-    over its own.
+    A mean over the active terms alone may stand still, or rise, while ever fewer are active: of
+    hinges, which are 0 elsewhere, it is multiplied by their share. Unknown without that, and of
+    other losses averaged so.
     """
-    if not averages_active(subject.params):
+    if not averages_active(subject):
         return course(subject)
-    if subject.loss == "ContrastiveLoss" or subject.params.get("pairs") == "balanced":
+    if not is_hinge(subject):
         return None
     pairs = zip(subject.trace.get("loss", ()), subject.trace.get("active.terms", ()), strict=False)
     values = (a * b for a, b in pairs if a is not None and b is not None)
     return _course(subject, tuple(v for v in values if math.isfinite(v)))
 
 
-def averages_active(params: Params) -> bool:
-    """Whether the loss is a mean over its active terms only."""
-    how = params.get("reduction") or params.get("reducer") or "mean"
-    return how == "mean_active" or "AvgNonZero" in str(how)
+def averages_active(subject: Subject) -> bool:
+    """Whether the loss is a mean over its active terms only (no term of SupCon is 0)."""
+    return subject.params.get("reduction") == "mean_active" and subject.loss != "SupConLoss"
+
+
+def is_hinge(subject: Subject) -> bool:
+    """Whether each term is 0 unless it is active, and all are averaged together."""
+    params = subject.params
+    if subject.loss in TRIPLETS:
+        return not (params.get("soft") or params.get("smooth_loss"))
+    return subject.loss == "contrastive" and params.get("pairs", "all") == "all"
 
 
 def _course(subject: Subject, values: tuple[float, ...]) -> Course | None:
@@ -79,7 +86,7 @@ def _course(subject: Subject, values: tuple[float, ...]) -> Course | None:
         return Course(values, values[0], values[-1], 0.0) if len(values) > 1 else None
     if len(values) < ROWS:
         return None
-    now = statistics.median(values[-max(len(values) // 3, 3) :])
+    now = statistics.median(values[-1:])
     steps = [abs(b - a) for a, b in itertools.pairwise(values[1:])]
     # The median of |N(0, 2σ²)| is 0.954 σ.
     return Course(values, values[0], now, statistics.median(steps) / 0.954)
@@ -124,7 +131,10 @@ class Floor:
 
 
 def to_floor(subject: Subject) -> Floor | None:
-    """Where the loss is above its floor; None where either is not known."""
+    """Where the loss is above its floor; None where either is not known.
+
+    A loss well below is of other batches, or of other vectors, than those that are known.
+    """
     made_of, went = batches(subject), loss_course(subject)
     if made_of is None or went is None or subject.params.get("reduction") == "sum":
         return None
@@ -138,7 +148,8 @@ def to_floor(subject: Subject) -> Floor | None:
         value += now - excess.now - above
         start = max(start, now - excess.now + excess.start)
     start = max(start, blind(subject.loss, subject.params, made_of) or 0.0)
-    return Floor(value, now, start) if start > value else None
+    near = Floor(value, now, start)
+    return near if start > value and near.left > -AT_FLOOR else None
 
 
 def blind_value(subject: Subject) -> float | None:
@@ -153,9 +164,7 @@ def blind_value(subject: Subject) -> float | None:
 
 def unmet(subject: Subject) -> float | None:
     """Share of hinges active now: triplets, or negative pairs; None of a loss without hinges."""
-    triplet = subject.loss in TRIPLETS and not (
-        subject.params.get("soft") or subject.params.get("smooth_loss")
-    )
+    triplet = subject.loss in TRIPLETS and is_hinge(subject)
     active = course(subject, "active.terms" if triplet else "active.terms.negative")
     return None if active is None else active.now
 

@@ -13,18 +13,23 @@ from metriscope.findings.base import (
 )
 from metriscope.types import Finding
 
-THRESHOLD = 0.1
-PROBLEM = 0.25
+THRESHOLD = 0.2
+PROBLEM = 0.35
 STANDARD_ERRORS = 3.3
 
 
 @finding("ms110_lost_in_test", title="retrieval in training beside test", of="space")
 def ms110_lost_in_test(subject: Subject) -> Verdict:
-    """Good in training, bad in test: Recall@1 among training rows is 10 points higher, or more.
+    """Good in training, bad in test: Recall@1 among training rows is over 20 points higher.
 
     ``train.recall@1`` is of as many training rows, of classes of the same sizes, so that a larger
     part does not win by its size. The difference must exceed 3.3 standard errors
-    √(p(1 − p)/n + q(1 − q)/n), which chance does once in a thousand. STUDY
+    √(p(1 − p)/n + q(1 − q)/n), which chance does less than once in a thousand.
+
+    Study: heads on frozen features of CIFAR-10, four losses. After 10 epochs on 10,000 rows with
+    dropout, an ordinary training, the difference is 0.08 to 0.16; after 60 on 2,000 without, when
+    the training rows are known by heart, 0.43 to 0.47, and Recall@1 is 0.06 to 0.09 lower. From
+    0.35 on it is a problem.
     """
     trained, recall = score(subject, "train.recall@1"), score(subject, "recall@1")
     n = queries(subject, subject.about)

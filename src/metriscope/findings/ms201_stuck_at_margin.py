@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from metriscope.findings._course import (
     ROWS,
-    averages_active,
     blind_value,
-    course,
     loss_course,
     spread,
 )
@@ -71,8 +69,6 @@ def ms201_stuck_at_margin(subject: Subject) -> Verdict:
 
 def _value(subject: Subject) -> float | None:
     if subject.loss in _PAIRS:
-        return None
-    if averages_active(subject.params) and course(subject, "active.terms") is None:
         return None
     if subject.params.get("mining") == "semi_hard" and not subject.params.get("soft"):
         return subject.params.get("margin") or None

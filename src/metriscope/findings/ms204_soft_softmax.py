@@ -26,9 +26,9 @@ def ms204_soft_softmax(subject: Subject) -> Verdict:
     negatives), of pytorch-metric-learning too.
     """
     made_of = batches(subject)
-    found = made_of and softmax(subject.loss, subject.params, made_of)
-    if made_of is None or not found or found.right > 1 or subject.loss == "scl":
-        return NotApplicable("needs a softmax over unit vectors, and two classes.")
+    found = None if made_of is None else softmax(subject.loss, subject.params, made_of)
+    if made_of is None or found is None or subject.loss in ("scl", "SupConLoss"):
+        return NotApplicable("needs a softmax with one right answer, unit vectors, two classes.")
     floor = found.at(found.plain)
     p = math.exp(-floor)
     if p >= THRESHOLD:

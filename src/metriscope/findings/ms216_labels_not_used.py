@@ -23,7 +23,7 @@ def ms216_labels_not_used(subject: Subject) -> Verdict:
     one point (MS201).
     """
     losses, bound = loss_course(subject), blind_value(subject)
-    if losses is None or not bound or averages_active(subject.params):
+    if losses is None or not bound or averages_active(subject):
         return NotApplicable("needs a loss whose value without labels is known.")
     if int(subject.about.get("steps") or 0) < MIN_STEPS:
         return NotApplicable(f"needs {MIN_STEPS} steps.")

@@ -12,8 +12,11 @@ THRESHOLD = 0.005
 def ms407_outliers(subject: Subject) -> Verdict:
     """Outliers: over 0.5 % of the rows are far from all others.
 
-    ``items.outliers`` holds at most 0.01 % of the rows of a space whose distances to the neighbours
-    have no tail heavier than a power law; 0.5 % is fifty times that. STUDY
+    ``items.outliers`` is built to hold at most 0.01 % of the rows of a space without any. Study: of
+    43 kinds of such spaces (Gaussian and Student's t classes, classes 50 times tighter than
+    others, spheres, in 3 to 256 dimensions; 150,000 rows) none has more than 0.1 %, and the curves
+    of random walks up to 0.4 %. Of rows of CIFAR-10 features whose columns were shuffled, 0.5 and
+    1 % of all, 98 and 94 % are found; 5 % are a clump of their own and 7 % of them are found.
     """
     share = score(subject, "items.outliers")
     if share is None:

@@ -12,7 +12,7 @@ has one column; beside pairs and triplets they say what is similar, and there ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -90,9 +90,13 @@ class MonitorCallback(transformers.MonitorCallback):
 class _Through(Hook):
     """A hook that may give the module another output."""
 
+    def __init__(self, call: Callable[..., Any]) -> None:
+        super().__init__(call)
+        self._give = call
+
     def __call__(self, *args: Any) -> Any:
         """What the module calls."""
-        return self.call(*args)
+        return self._give(*args)
 
 
 class _Ear:
@@ -116,12 +120,12 @@ class _Ear:
         parts, self._parts = self._parts, None
         if not parts or not isinstance(value, Tensor) or not value.requires_grad:
             return None
-        value = value.view_as(value)
+        reached: Tensor = value.view_as(value)
         features, labels = args[0], args[1]
         counts = self._counts(value, parts, len(features), labels)
         classes = labels if len(features) == 1 and _are_classes(labels) else None
-        self._monitor._hear(Heard(value, tuple(parts), classes, counts))
-        return value
+        self._monitor._hear(Heard(reached, tuple(parts), classes, counts))
+        return reached
 
     def _counts(
         self, value: Tensor, parts: list[Tensor], columns: int, labels: Tensor | None

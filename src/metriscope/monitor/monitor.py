@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
-from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 from torch.utils.hooks import RemovableHandle
 
 from metriscope import findings
@@ -173,7 +173,7 @@ class Monitor:
             self._reader = Reader(world)
         self._parameters.update()
         self._criterion.attach()
-        self._handles = [register_optimizer_step_pre_hook(self._stepping)]
+        self._handles = [register_optimizer_step_post_hook(self._stepped)]
         self._record.start_clock()
         return self
 
@@ -294,7 +294,8 @@ class Monitor:
             self._pending += said
             self._record.see(batch)
 
-    def _stepping(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    def _stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """After the update: a closure may have held its backward passes."""
         del args, kwargs
         if self._parameters.see(optimizer) and self._pending:
             self._close(updated=True)

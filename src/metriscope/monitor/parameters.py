@@ -73,7 +73,7 @@ class Parameters:
         return {name: norm for name, norm in norms.items() if norm is not None}
 
     def see(self, optimizer: Optimizer) -> bool:
-        """An optimiser makes a step: whether it is ours."""
+        """An optimiser has made a step: whether it holds any of these."""
         watched = {id(p) for group in self.groups.values() for p in group}
         mine = False
         for group in optimizer.param_groups:

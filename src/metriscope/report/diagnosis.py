@@ -69,18 +69,16 @@ def facts(examined: Examined) -> list[str]:
     about = examined.about
     found = []
     if about.get("rows"):
-        dims = f" × {about['dim']:,} dimensions" if about.get("dim") else ""
+        dims = f" × {_text(about['dim'])} dimensions" if about.get("dim") else ""
         part = f" ({about['split']})" if about.get("split") not in (None, "all") else ""
-        found.append(f"{about['rows']:,} rows{part}{dims}")
-    for key, word in (
-        ("classes", "classes"),
-        ("queries", "queries"),
-        ("gallery_rows", "gallery rows"),
-        ("train_rows", "training rows"),
-    ):
-        if about.get(key):
-            found.append(f"{about[key]:,} {word}")
-    return found
+        found.append(f"{_text(about['rows'])} rows{part}{dims}")
+    counts = {
+        "classes": "classes",
+        "queries": "queries",
+        "gallery_rows": "gallery rows",
+        "train_rows": "training rows",
+    }
+    return found + [f"{_text(about[key])} {word}" for key, word in counts.items() if about.get(key)]
 
 
 def name(examined: Examined) -> str:
@@ -254,7 +252,7 @@ def settings(examined: Examined) -> Table:
     pairs: list[tuple[str, Any]] = [
         (label, about[key]) for key, label in _ABOUT.items() if about.get(key) not in (None, "")
     ]
-    if about.get("seconds") is not None:
+    if isinstance(about.get("seconds"), int | float):
         pairs.append(("Time", f"{number(about['seconds'], 1)} s"))
     pairs += [("Note", note) for note in about.get("notes") or ()]
     pairs += [(f"Version: {k}", v) for k, v in sorted((about.get("versions") or {}).items())]

@@ -16,6 +16,7 @@ With a miner, or a memory, terms are those of the mined tuples: shares are of wh
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ from metriscope import ops
 from metriscope.losses.base import TIE
 from metriscope.monitor.criteria.base import Counts, Hear, Heard, Hook, is_silenced, plain
 from metriscope.types import LossOutput, Share
+
+logger = logging.getLogger("metriscope")
 
 _ARGUMENTS = ("embeddings", "labels", "indices_tuple", "ref_emb", "ref_labels")
 _REDUCTIONS = {
@@ -98,6 +101,7 @@ def attach(loss: nn.Module, hear: Hear) -> list[RemovableHandle]:
     """Call ``hear`` after each call of ``loss``."""
     given: dict[str, Any] = {}
     terms: dict[str, Any] = {}
+    failed: list[Exception] = []
 
     def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         given.clear()
@@ -106,15 +110,24 @@ def attach(loss: nn.Module, hear: Hear) -> list[RemovableHandle]:
             given.update(zip(_ARGUMENTS, args, strict=False))
             given.update(kwargs)
 
+    def _counts(call: Call, output: Tensor) -> Counts | None:
+        if not has_terms(call) or failed:
+            return None
+        try:
+            return count(call, output)
+        except Exception as error:  # a loss unlike theirs must not end training
+            failed.append(error)
+            logger.warning("the terms of %s cannot be counted: %r", type(loss).__name__, error)
+            return None
+
     def reducing(module: nn.Module, args: tuple[Any, ...]) -> None:
         if given:
             terms.update(args[0])
 
     def after(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        if given and isinstance(output, Tensor):
+        if isinstance(given.get("embeddings"), Tensor) and isinstance(output, Tensor):
             call = Call(loss, dict(given), dict(terms))
-            counts = count(call, output) if has_terms(call) else None
-            hear(Heard(output, (given["embeddings"],), given.get("labels"), counts))
+            hear(Heard(output, (given["embeddings"],), given.get("labels"), _counts(call, output)))
         given.clear()
         terms.clear()
 

@@ -1,0 +1,118 @@
+"""What the findings about a space say, beyond whether they fire."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from metriscope.findings import examine_subject
+from metriscope.findings.base import Subject
+from metriscope.types import ClassRow, Confusion, Examined, Finding
+from tests.cases_space import pair
+from tests.finding_cases import fired, space
+
+
+def said(subject: Subject, code: str) -> Finding:
+    (found,) = [f for f in examine_subject(subject) if f.code == code]
+    return found
+
+
+def test_a_collapsed_space_is_only_called_collapsed() -> None:
+    collapsed = space(
+        spread__total=1e-4,
+        centre__norm_sq=0.9999,
+        rank__effective__centred=1.2,
+        inter__clumps=1.1,
+        classes__clumped=0.5,
+        norms__cv=0.1,
+        norms__moved__dot=0.9,
+        norms__lost__dot=0.8,
+    )
+    collapsed = replace(collapsed, examined=pair(50).examined)
+    states = {f.code: f.severity for f in examine_subject(collapsed)}
+    assert {c for c, state in states.items() if state == "problem"} == {"MS101"}
+    for code in ("MS102", "MS103", "MS104", "MS105", "MS107", "MS108"):
+        assert states[code] == "not applicable"
+        assert "MS101" in said(collapsed, code).message
+
+
+@pytest.mark.parametrize(
+    ("rank", "words", "step"),
+    [(60.0, "their structure is left", "centring"), (3.0, "little structure is left", "epochs")],
+)
+def test_a_cone_says_what_is_left_inside(rank: float, words: str, step: str) -> None:
+    about = {"classes": 100}
+    (found,) = fired(space(about, centre__norm_sq=0.95, rank__effective__centred=rank), "MS102")
+    assert words in found.message
+    assert "its 100 classes need 99" in found.message
+    assert found.next_step.split()[0] == step or step in found.next_step.split(",")[0]
+
+
+def test_lost_dimensions_are_a_problem_below_a_quarter() -> None:
+    for rank, severity in ((2.2, "problem"), (2.3, "warning"), (4.4, "warning"), (4.5, "ok")):
+        found = said(space(rank__effective__centred=rank), "MS103")
+        assert (found.severity, found.value) == (severity, pytest.approx(rank / 9))
+    narrow = space({"classes": 1000, "dim": 16}, rank__effective__centred=9.0)
+    assert said(narrow, "MS103").value == pytest.approx(9 / 16)
+
+
+def test_merged_clumps_are_counted() -> None:
+    # two places of five classes: 20 of 45 pairs at distance 0, so the clump count is 2.25
+    (found,) = fired(space(inter__clumps=2.25), "MS104")
+    assert found.value == pytest.approx(2)
+    assert found.threshold == pytest.approx(10**0.5)
+    # 4d − 3 is what random centres on a circle have: κ = 1 + (4/π)² / (2 − (4/π)²) = 5.3
+    assert said(space({"classes": 400, "dim": 2}, inter__clumps=5.28), "MS104").severity == "ok"
+
+
+def test_overlap_names_the_classes_and_how_mixed_they_are() -> None:
+    (found,) = fired(pair(45), "MS105")
+    assert found.classes == ("cat", "dog")
+    assert found.severity == "problem"
+    assert found.message.startswith("Of the queries of cat and dog that found one of the two, 45%")
+    assert found.value == pytest.approx(0.45 / (2 * 100 * 100 / (200 * 199)))
+    (found,) = fired(pair(38), "MS105")
+    assert found.severity == "warning"
+
+
+def test_three_classes_in_one_place_are_three_pairs() -> None:
+    names = ("cat", "dog", "fox")
+    table = tuple(ClassRow(name, 100, 100, 0.5, 0.34) for name in names)
+    lost = tuple(Confusion(a, b, 33, 0.33) for a in names for b in names if a != b)
+    (found,) = fired(space(examined=Examined({}, per_class=table, confusions=lost)), "MS105")
+    assert set(found.classes) == set(names)
+    assert "one of 3 such pairs" in found.message
+    assert found.severity == "problem"
+
+
+def test_clumped_classes_are_named() -> None:
+    many = [f"class {i}" for i in range(9)]
+    (found,) = fired(space({"clumped_classes": many}, classes__clumped=0.3), "MS107")
+    assert found.classes == tuple(many)
+    assert found.message.endswith("class 0, class 1, class 2, class 3, class 4 and 4 more.")
+    (found,) = fired(space({"clumped_classes": many[:2]}, classes__clumped=0.3), "MS107")
+    assert found.message.endswith("class 0 and class 1.")
+
+
+def test_unequal_lengths_say_which_search_they_spoil() -> None:
+    (found,) = fired(
+        space(
+            norms__cv=0.1,
+            norms__moved__dot=0.9,
+            norms__moved__euclid=0.4,
+            norms__lost__dot=0.2,
+            norms__lost__euclid=0.3,
+        ),
+        "MS108",
+    )
+    assert "By Euclidean distance 40% of the queries" in found.message
+    assert "Recall@1 falls by 0.300" in found.message
+    (found,) = fired(space(norms__cv=0.9, norms__moved__dot=0.9, norms__lost__dot=-0.1), "MS108")
+    assert "Recall@1 does not fall" in found.message
+
+
+def test_beyond_float32_is_a_warning_where_collapse_says_why() -> None:
+    for spread, severity in ((0.5, "problem"), (1e-9, "warning")):
+        found = said(space(float32__lost=0.4, float32__unsure=0.8, spread__total=spread), "MS109")
+        assert found.severity == severity
