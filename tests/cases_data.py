@@ -38,6 +38,11 @@ CASES = {
         None,
     ),
     "MS403": Case(noise(0.012, 0.004, 0.02), noise(0.012, 0.001, 0.03), space(recall_1=0.5)),
+    "MS403 lost": Case(
+        noise(0.05, 0.03, 0.07),
+        noise(0.001, 0.0, 0.003),
+        space(label_noise=0.05, label_noise__low=0.03, label_noise__high=0.07, recall_1=0.1),
+    ),
     "MS404": Case(
         space(duplicates__across=0.02, duplicates__across__exact=0.01),
         space(duplicates__across=0.0005, duplicates__gallery=0.0),

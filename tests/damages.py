@@ -350,6 +350,7 @@ DAMAGES: Mapping[str, Damage] = {
         "MS403",
         "warning",
         shuffled(0.01),
+        also=("MS108",),
         bases=_CLEAN,
     ),
     "labels 5 %": Damage(
@@ -357,12 +358,14 @@ DAMAGES: Mapping[str, Damage] = {
         "MS403",
         "problem",
         shuffled(0.05),
+        also=("MS108",),
     ),
     "labels 20 %": Damage(
         "20 % of the labels shuffled",
         "MS403",
         "problem",
         shuffled(0.2),
+        also=("MS108",),
     ),
     "repeated": Damage(
         "5 % of the rows given twice",

@@ -112,11 +112,13 @@ def test_vectors_that_were_normalised_need_no_search() -> None:
 # ------------------------------------------------------------------------------------ class_clumps
 
 
-def _cloud(dim: int, rows: int, parts: np.ndarray | None = None, seed: int = 0) -> Arrays:
+def _cloud(
+    dim: int, rows: int, parts: np.ndarray | None = None, seed: int = 0, apart: float = 3
+) -> Arrays:
     """Six classes of Gaussian clouds; parts: places of the pieces of the first."""
     rng = np.random.default_rng(seed)
     y = np.repeat(np.arange(6), rows)
-    centres = 3 * spaced(rng, 6, dim)
+    centres = apart * spaced(rng, 6, dim)
     x = centres[y] + rng.standard_normal((len(y), dim)) / np.sqrt(dim)
     if parts is not None:
         x[:rows] += parts[np.arange(rows) % len(parts)]
@@ -144,13 +146,20 @@ def test_a_class_in_far_places_is_clumps(parts: int) -> None:
         assert scores("class_clumps", (x[order], 5 - y[order])) == scores("class_clumps", made)
 
 
+def test_a_split_that_many_dimensions_make_possible_is_none() -> None:
+    for seed in range(3):
+        made = _cloud(200, 10, seed=seed, apart=0.7)  # halves of ten rows are as far as classes
+        assert scores("class_clumps", made) == {"classes.clumped": 0}
+
+
 def test_near_halves_few_rows_and_wrong_labels_are_no_clumps() -> None:
     rng = np.random.default_rng(1)
-    near = 0.3 * np.linalg.qr(rng.standard_normal((16, 16)))[0][:2]
-    x, y = _cloud(16, 40, near)
-    assert scores("class_clumps", (x, y)) == {"classes.clumped": 0}
+    near = 0.7 * np.linalg.qr(rng.standard_normal((200, 200)))[0][:2]
+    assert scores("class_clumps", _cloud(200, 40, near)) == {"classes.clumped": 0}
+    assert scores("class_clumps", _cloud(200, 40, near, apart=0.7))["classes.clumped"] > 0
     x, y = _cloud(16, 40)
     x[:4] += 4 * unit(rng.standard_normal((1, 16)))  # a tenth of the class, but four rows
     assert scores("class_clumps", (x, y)) == {"classes.clumped": 0}
+    x, y = _cloud(200, 40)
     y[40:48] = 0  # eight rows of class 1
     assert scores("class_clumps", (x, y)) == {"classes.clumped": 0}

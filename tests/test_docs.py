@@ -18,6 +18,7 @@ from metriscope.data.cache import SHARD
 from metriscope.data.datasets import DATASETS
 from metriscope.data.decoding import MAX_PIXELS
 from metriscope.diagnostics.base import all_scores
+from metriscope.findings import FINDINGS
 from metriscope.plan import PRESETS
 from metriscope.types import HeadSpec, OptimizerSpec
 
@@ -39,11 +40,24 @@ def test_every_score_is_documented_and_every_documented_score_exists() -> None:
     assert lookalikes <= scores
 
 
+def test_every_finding_is_documented_with_where_it_is_asked() -> None:
+    rows = re.findall(r"^\| `(MS\d+)` \| ([RST ]+) \|", read("docs/findings.md"), re.MULTILINE)
+    letters = {"run": "R", "failed": "R", "data": "R", "space": "S", "training": "T"}
+    asked = {c.code: {letters[kind] for kind in c.of} for c in FINDINGS.all().values()}
+    assert {code: set(where.split()) for code, where in rows} == asked
+    assert len(rows) == len(asked)
+
+
 def test_every_option_and_setting_is_documented() -> None:
     page = read("docs/usage.md")
     for option in cli.commands["compare"].params:
         if option.param_type_name == "option":
             assert f"`{option.opts[0]}" in page, option.opts[0]
+    page = read("docs/diagnose.md")
+    for option in cli.commands["diagnose"].params:
+        if option.param_type_name == "option":
+            assert f"`{option.opts[0]}" in page, option.opts[0]
+    page = read("docs/usage.md")
     for group, spec in (("head", HeadSpec()), ("optimizer", OptimizerSpec())):
         for name in vars(spec):
             assert f"`{group}.{name}`" in page, name
@@ -85,7 +99,7 @@ def test_links_and_pictures_are_there(page: Path) -> None:
 def test_the_python_of_the_readme_and_the_guide_runs(tmp_path: Path) -> None:
     blocks = [
         block
-        for name in ("README.md", "docs/usage.md")
+        for name in ("README.md", "docs/usage.md", "docs/diagnose.md", "docs/monitor.md")
         for block in re.findall(r"```python\n(.*?)```", read(name), re.DOTALL)
     ]
     assert len(blocks) >= 2

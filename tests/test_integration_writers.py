@@ -102,6 +102,7 @@ def wandb_history(folder: Path) -> list[dict[str, float]]:
     """The rows of an offline run's file: a log of blocks of 32 KiB, protocol buffers inside."""
     from wandb.proto.wandb_internal_pb2 import Record
 
+    wandb.teardown()  # its own process writes the file, and may do so after finish()
     (file,) = folder.rglob("*.wandb")
     data, at, held, rows = file.read_bytes(), 7, b"", []
     while at + 7 <= len(data):

@@ -10,6 +10,9 @@ import torch
 
 from metriscope.diagnosis.items import shares, suspects
 from metriscope.diagnosis.search import among_themselves, in_gallery
+from metriscope.diagnostics import _label_noise
+from metriscope.diagnostics._label_noise import LabelNoise
+from metriscope.diagnostics._suspects import mislabelled
 from metriscope.diagnostics.base import Space, measure
 from metriscope.types import Embeddings, Item, Scores
 from tests.damages import HEALTHY, healthy
@@ -79,13 +82,37 @@ def test_the_share_of_wrong_labels_is_estimated(share: float, seed: int) -> None
     assert high - low < 4 * (share / len(y)) ** 0.5 + 0.01
 
 
-def test_many_classes_are_judged_by_the_likeliest_of_them() -> None:
+def test_many_classes_are_judged_by_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     given = healthy("two hundred classes")
     y = given.y.copy()
     y[::50] = (y[::50] + 7) % 200
-    said = scores(Space(Embeddings(given.x, y, tuple(map(str, range(200))))))
+    names = tuple(map(str, range(200)))
+    said = scores(Space(Embeddings(given.x, y, names)))
     assert said["label_noise"] == pytest.approx(0.02, abs=0.002)
     assert said["items.mislabelled"] == pytest.approx(0.02, abs=0.002)
+    monkeypatch.setattr(_label_noise, "_NUMBERS", 100_000)  # weights of 500 rows, and in blocks
+    few = scores(Space(Embeddings(given.x, y, names)))
+    assert few["label_noise"] == pytest.approx(said["label_noise"], abs=0.002)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05])
+def test_many_classes_that_overlap_much_are_not_noise(share: float) -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(2_000) % 50
+    x = 0.5 * rng.standard_normal((50, 24))[y] + rng.standard_normal((2_000, 24))
+    wrong = rng.random(len(y)) < share
+    said = scores(
+        Space(Embeddings(x, np.where(wrong, (y + 9) % 50, y), tuple(map(str, range(50)))))
+    )
+    assert said["label_noise"] == pytest.approx(wrong.mean(), abs=0.015)
+    assert said["items.mislabelled"] is not None
+    assert said["items.mislabelled"] <= share + 0.002
+
+
+def test_a_label_that_its_neighbours_bear_out_is_not_listed() -> None:
+    yes, no = torch.tensor([True, True]), torch.tensor([True, False])
+    noise = LabelNoise(0.1, 0, 1, yes, torch.tensor([0.9, 0.9]), torch.zeros(2).long(), no)
+    assert mislabelled(noise).tolist() == [True, False]
 
 
 def test_labels_of_classes_of_four_rows_are_not_judged() -> None:
@@ -118,7 +145,24 @@ def test_a_loose_class_is_not_all_outliers() -> None:
     width = np.where(y == 0, 0.25, 0.02)[:, None]
     space = Space(named(unit(centres[y] + width * rng.standard_normal((600, 16))), y))
     assert found(space, "outlier") == []
-    assert found(space, "duplicate") == []  # nor are the tight ones all copies
+
+
+def test_a_tight_class_is_neither_all_copies_nor_full_of_outliers() -> None:
+    rng = np.random.default_rng(0)
+    centres, y = np.eye(16)[:10], np.repeat(np.arange(10), 60)
+    x = centres[y] + np.where(y == 0, 0.002, 0.25)[:, None] * rng.standard_normal((600, 16))
+    x[0] = centres[0] + 0.1 * centres[1]  # far by that class's measure alone
+    space = Space(named(unit(x), y))
+    assert found(space, "outlier") == []
+    assert found(space, "duplicate") == []
+
+
+def test_two_outliers_beside_each_other_are_no_copies() -> None:
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(10), 60)
+    x = np.eye(16)[y] + 0.005 * rng.standard_normal((600, 16))
+    x[:2] = np.eye(16)[12:13] + 0.01 * rng.standard_normal((2, 16))
+    assert found(Space(named(unit(x), y)), "duplicate") == []
 
 
 # -------------------------------------------------------------------------------------- duplicates

@@ -150,7 +150,7 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     ]
     try:
         for child in children:
-            _, error = child.communicate(timeout=120)
+            _, error = child.communicate(timeout=300)
             assert child.returncode == 0, error.decode()
     finally:
         for child in children:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -46,6 +47,17 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, in UTF-8; what that lacks (half a surrogate) as an escape."""
     data = text.encode("utf-8", "backslashreplace")
     atomically(path, lambda temporary: temporary.write_bytes(data))
+
+
+def plain_json(value: Any) -> Any:
+    """JSON types; NaN and infinities become null, which every reader understands."""
+    if isinstance(value, Mapping):
+        return {str(k): plain_json(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_json(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metriscope.disk import atomically, storage_errors, write_embeddings, write_json
+from metriscope.disk import atomically, plain_json, storage_errors, write_embeddings, write_json
 from metriscope.types import (
     Embeddings,
     Finding,
@@ -237,10 +236,10 @@ def to_json(results: Results) -> dict[str, Any]:
     """The content of ``results.json``: plain JSON types, null for what is undefined."""
     return {
         "format": FORMAT,
-        "about": _plain(results.about),
+        "about": plain_json(results.about),
         "runs": [run_to_json(run) for run in results.runs],
-        "findings": [_plain(asdict(finding)) for finding in results.findings],
-        "recommendation": _plain(results.recommendation),
+        "findings": [plain_json(asdict(finding)) for finding in results.findings],
+        "recommendation": plain_json(results.recommendation),
     }
 
 
@@ -251,12 +250,12 @@ def run_to_json(run: RunResult) -> dict[str, Any]:
         "key": run.key,
         "dataset": spec.dataset,
         "loss": spec.loss,
-        "params": _plain(spec.params),
+        "params": plain_json(spec.params),
         "seed": spec.seed,
         "status": run.status,
         "error": run.error,
-        "scores": _plain(run.scores),
-        "trace": _plain(run.trace),
+        "scores": plain_json(run.scores),
+        "trace": plain_json(run.trace),
         "seconds": run.seconds,
         "versions": dict(run.versions),
         "spec": spec.to_dict(),
@@ -288,17 +287,6 @@ def _read_json(file: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return data if isinstance(data, dict) else None
-
-
-def _plain(value: Any) -> Any:
-    """JSON types; NaN and infinities become null, which every reader understands."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 # ------------------------------------------------------------------------------------------ files

@@ -40,7 +40,9 @@ from metriscope.types import InputError
     help="Rows kept in memory; what needs pairs of rows is of so many, drawn at random.",
 )
 @click.option(
-    "--queries", type=click.IntRange(2), help="Queries searched in a source of more rows."
+    "--queries",
+    type=click.IntRange(2),
+    help="Queries searched among more rows than that.  [default: 4000]",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all draws.")
 @click.option(
@@ -83,8 +85,8 @@ def diagnose(
     train.* and test.* files, or a dataset's name. Of pictures, `metriscope embed` makes vectors.
 
     Exit status: 0 done; 1 done, and --fail-on fired; 2 bad input. A check named by its code in
-    --fail-on that does not apply to this input (no training part, say) counts as fired, because
-    nothing was looked at; of problem and warning it does not.
+    --fail-on that does not apply to this input (no training part, say) counts as fired: what
+    was not looked at has not passed. With problem and warning it does not count.
 
     \b
     metriscope diagnose embeddings.parquet

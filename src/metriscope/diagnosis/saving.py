@@ -10,10 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-import numpy as np
-
 from metriscope.diagnosis.result import Diagnosis
-from metriscope.disk import storage_errors, write_json, write_text
+from metriscope.disk import plain_json, storage_errors, write_json, write_text
 from metriscope.report import spreadsheets
 from metriscope.store import RESULTS, finding_from_json
 from metriscope.types import ClassRow, Confusion, Examined, Finding, InputError, Interval, Item
@@ -33,13 +31,13 @@ def to_json(examined: Examined) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "kind": KIND,
-        "about": _plain(examined.about),
-        "scores": _plain(examined.scores),
-        "intervals": _plain(examined.intervals),
-        "findings": [_plain(asdict(finding)) for finding in examined.findings],
-        "per_class": [_plain(vars(row)) for row in examined.per_class],
-        "confusions": [_plain(vars(confusion)) for confusion in examined.confusions],
-        "items": [_plain(vars(item)) for item in examined.items],
+        "about": plain_json(examined.about),
+        "scores": plain_json(examined.scores),
+        "intervals": plain_json(examined.intervals),
+        "findings": [plain_json(asdict(finding)) for finding in examined.findings],
+        "per_class": [plain_json(vars(row)) for row in examined.per_class],
+        "confusions": [plain_json(vars(confusion)) for confusion in examined.confusions],
+        "items": [plain_json(vars(item)) for item in examined.items],
     }
 
 
@@ -179,14 +177,3 @@ def _fits(value: Any, hint: Any) -> bool:
     if origin is tuple:
         return isinstance(value, tuple) and all(_fits(v, arguments[0]) for v in value)
     return isinstance(value, int | float if hint is float else hint)
-
-
-def _plain(value: Any) -> Any:
-    """JSON types; NaN and infinities become null, which every reader understands."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -49,12 +49,11 @@ class Streamed:
         y, names = embeddings.y[self.queries], embeddings.class_names
         counts = np.zeros(len(names), np.int64)
         counts[final[: len(self.counts)]] = self.counts
-        there = self.nearest_y >= 0
         return Search(
             y,
             embeddings.ids[self.queries],
             self.queries,
-            np.where(there, final[self.nearest_y], -1),
+            np.where(self.nearest_y >= 0, final[self.nearest_y], -1),
             self.nearest_ids,
             self.squared,
             counts[y] - self.own,
@@ -75,40 +74,26 @@ def search(
         own: the rows of a block that a query must not find.
         progress: told how far it is.
     """
-    z = _unit(held.x[queries], reader.device)
-    y = held.y[queries]
+    z, y = _unit(held.x[queries], reader.device), held.y[queries]
     nearest, beside = ops.NearestSoFar(z, min(K, gallery.most)), _Beside()
     left_out, counts = np.zeros(len(queries), np.int64), np.zeros(0, np.int64)
     first: Tensor | None = None
     collapsed = True
     for stream in gallery.streams:
         for block in reader.read(stream):
-            mine, start = own(block, nearest.count), nearest.count
-            block_y = block.y.cpu().numpy()
+            start, block_y = nearest.count, block.y.cpu().numpy()
+            mine = own(block, start)
             nearest.add(block.z, torch.from_numpy(mine).to(reader.device))
             beside.add(nearest.rows.cpu().numpy(), start, block_y, block.table.ids)
             left_out += ((mine >= 0) & (block_y[mine] == y[:, None])).sum(1)
-            more = np.bincount(block_y, minlength=len(counts))
-            more[: len(counts)] += counts
-            counts = more
+            counts = _counted(counts, block_y)
             first = block.z[:1].clone() if first is None else first
-            if collapsed:
-                collapsed = bool((block.z - first).norm(dim=1).max() <= RESOLUTION)
+            collapsed = collapsed and bool((block.z - first).norm(dim=1).max() <= RESOLUTION)
             progress(f"searching {gallery.origin}", nearest.count, gallery.most)
-    rows = nearest.rows.cpu().numpy()
-    rows = rows[:, : max(1, min(K, nearest.count))]
-    there = rows < ops.NO_ROW
-    found_y, found_ids = beside.of(np.where(there, rows, rows[there].min(initial=0)))
-    squared = nearest.squared.cpu().numpy()[:, : rows.shape[1]]
-    return Streamed(
-        queries,
-        np.where(there, found_y, -1),
-        found_ids,
-        np.where(there, squared, np.nan),
-        left_out,
-        counts,
-        collapsed,
-    )
+    found_y, found_ids = beside.of(nearest.rows.cpu().numpy())
+    squared = nearest.squared.cpu().numpy()
+    squared[found_y < 0] = np.nan
+    return Streamed(queries, found_y, found_ids, squared, left_out, counts, collapsed)
 
 
 def own_rows(held: Held, queries: np.ndarray) -> Own:
@@ -134,11 +119,11 @@ def no_own(held: Held, queries: np.ndarray) -> Own:
 
 
 class _Beside:
-    """Labels and ids of the rows that are among the nearest."""
+    """Labels and ids of the rows that are among the nearest, and of a row −1: label −1."""
 
     def __init__(self) -> None:
-        self._rows, self._y = np.empty(0, np.int64), np.empty(0, np.int64)
-        self._ids: np.ndarray = np.empty(0, object)
+        self._rows, self._y = np.array([-1]), np.array([-1])
+        self._ids = np.zeros(1, object)
 
     def add(self, nearest: np.ndarray, start: int, y: np.ndarray, ids: np.ndarray) -> None:
         """Those of a block that begins at row ``start``; those no longer near are let go."""
@@ -148,12 +133,20 @@ class _Beside:
         self._ids = np.concatenate([self._ids, ids[new - start].astype(object)])
         if len(self._rows) > 4 * nearest.size:
             stay = np.isin(self._rows, nearest)
+            stay[0] = True
             self._rows, self._y, self._ids = self._rows[stay], self._y[stay], self._ids[stay]
 
     def of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Labels and ids of rows that are among them."""
-        place = np.searchsorted(self._rows, rows).clip(max=len(self._rows) - 1)
+        """Labels and ids of rows that are among them; label −1 of ``NO_ROW``."""
+        place = np.searchsorted(self._rows, np.where(rows < ops.NO_ROW, rows, -1))
         return self._y[place], np.asarray(self._ids[place].tolist())
+
+
+def _counted(counts: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Counts by code, and those of more rows, whose codes may be new."""
+    more = np.bincount(y, minlength=len(counts))
+    more[: len(counts)] += counts
+    return more
 
 
 def _unit(x: np.ndarray, device: str) -> Float[Tensor, "q d"]:

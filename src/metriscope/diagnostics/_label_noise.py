@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 _FEWEST = 5  # rows of a class that others can be held against
-_CANDIDATES = 32  # classes a row may be of; all others count like the last of them
+_NUMBERS = 1 << 21  # rows × classes that are held at once
 _DIRECTIONS = 128  # of largest variance, in which classes are told apart
 _WIDE = 2048  # dimensions above which these are found by iteration
 _SHRINKAGE = 0.1  # of the covariance to a multiple of the identity
@@ -75,17 +75,12 @@ def label_noise(
     voters = place.where(codes[place] == voters, -1)
     right = torch.ones_like(label, dtype=torch.float64)
     for _ in range(2):
-        evidence = _evidence(x, label, right, voters, len(codes))
-        epsilon, own, others = _fit(evidence, len(codes))
-        blind = epsilon / len(codes)
-        right = 1 - blind * (1 - own) / ((1 - epsilon) * own + blind)
-    low, high = _interval(epsilon, own, len(codes))
-    best = others.max(1)
+        model = _Model.of(x, label, right, voters, len(codes))
+        own, best, agree = model.probabilities(*_weights(model))
+        epsilon, low, high = _blind(own, len(codes))
+        right = 1 - epsilon * (1 - own) / (epsilon + (1 - epsilon) * own * len(codes))
     wrong, instead, agreed = z.new_zeros(len(y)), y.clone(), torch.zeros_like(judged)
-    wrong[rows] = 1 - right
-    instead[rows] = codes[evidence.index.gather(1, best.indices[:, None])[:, 0]]
-    of_best = evidence.votes.gather(1, best.indices[:, None])[:, 0]
-    agreed[rows] = of_best > evidence.own[1]
+    wrong[rows], instead[rows], agreed[rows] = 1 - right, codes[best], agree
     share = 1 - 1 / len(codes)
     return LabelNoise(epsilon * share, low * share, high * share, judged, wrong, instead, agreed)
 
@@ -107,56 +102,66 @@ def _main_directions(z: Float[Tensor, "n d"]) -> Float[Tensor, "n r"]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Evidence:
-    """What speaks for each of m classes that a row may be of, and for its label.
+class _Model:
+    """What speaks for each class of each row.
 
     Attributes:
-        index: (n, m) the classes. ``far``: (n, m) s_c less the largest. ``votes``: (n, m)
-            log(v_c + 0.05). ``prior``: (n, m) log N_c; in the last column, of all that are not
-            listed too.
-        own: three of (n,), the same of the label.
+        x: (n, r) whitened rows. ``means``: (C, r) of the classes.
+        label, right: (n,) class of each row, and the probability that it is right.
+        mass: (C,) Σ right. ``voters``: (n, k) classes of the nearest; −1 of one that is too small.
     """
 
-    index: Int[Tensor, "n m"]
-    far: Float[Tensor, "n m"]
-    votes: Float[Tensor, "n m"]
-    prior: Float[Tensor, "n m"]
-    own: tuple[Tensor, Tensor, Tensor]
+    x: Float[Tensor, "n r"]
+    means: Float[Tensor, "c r"]
+    label: Int[Tensor, " n"]
+    right: Float[Tensor, " n"]
+    mass: Float[Tensor, " c"]
+    voters: Int[Tensor, "n k"]
 
+    @classmethod
+    def of(
+        cls,
+        x: Float[Tensor, "n r"],
+        label: Int[Tensor, " n"],
+        right: Float[Tensor, " n"],
+        voters: Int[Tensor, "n k"],
+        classes: int,
+    ) -> _Model:
+        """Means and covariance of rows that count as much as they are right."""
+        mass = right.new_zeros(classes).index_add_(0, label, right).clamp_min_(1e-9)
+        means = x.new_zeros(classes, x.shape[1]).index_add_(0, label, x * right[:, None])
+        means /= mass[:, None]
+        whiten = _whitening((x - means[label]) * right.sqrt()[:, None])
+        return cls(x @ whiten, means @ whiten, label, right, mass, voters)
 
-def _evidence(
-    x: Float[Tensor, "n r"],
-    label: Int[Tensor, " n"],
-    right: Float[Tensor, " n"],
-    voters: Int[Tensor, "n k"],
-    classes: int,
-) -> _Evidence:
-    """``voters``: classes of the nearest; −1 of a class that is too small."""
-    mass = right.new_zeros(classes).index_add_(0, label, right).clamp_min_(1e-9)
-    means = x.new_zeros(classes, x.shape[1]).index_add_(0, label, x * right[:, None])
-    means /= mass[:, None]
-    whiten = _whitening((x - means[label]) * right.sqrt()[:, None])
-    x, means = x @ whiten, means @ whiten
-    halves, most = means.square().sum(1) / 2, min(classes, _CANDIDATES)
-    found = []
-    for rows in torch.arange(len(x), device=x.device).split(1024):
-        mine, voted = label[rows, None], voters[rows]
-        far = x[rows] @ means.T - halves - x[rows].square().sum(1, keepdim=True) / 2
+    def evidence(
+        self, rows: Int[Tensor, " m"]
+    ) -> tuple[Float[Tensor, "m c"], Float[Tensor, "m c"]]:
+        """s_c less the largest, and log(v_c + 0.05)."""
+        x, mine, voters = self.x[rows], self.label[rows, None], self.voters[rows]
+        far = x @ self.means.T - self.means.square().sum(1) / 2 - x.square().sum(1)[:, None] / 2
         # ‖x − mean without x‖ = ‖x − mean‖ N/(N − 1)
-        stretch = mass[mine] / (mass[mine] - right[rows, None]).clamp_min(1e-9)
+        stretch = self.mass[mine] / (self.mass[mine] - self.right[rows, None]).clamp_min(1e-9)
         far.scatter_(1, mine, far.gather(1, mine) * stretch.square())
-        far = (far - far.amax(1, keepdim=True)).clamp_min_(-_REACH)
-        share = torch.zeros_like(far)
-        share.scatter_add_(1, voted.clamp_min(0), (voted >= 0).double() / voted.shape[1])
-        index = (far + share.sign() * 2 * _REACH).topk(most).indices
-        listed = torch.cat([index, mine], 1)
-        prior = mass.log()[listed]
-        prior[:, most - 1] += math.log(classes - most + 1)
-        votes = (share + _UNSEEN).log().gather(1, listed)
-        found.append((index, far.gather(1, listed), votes, prior))
-    index, far, votes, prior = (torch.cat(parts) for parts in zip(*found, strict=True))
-    own = (far[:, -1], votes[:, -1], prior[:, -1])
-    return _Evidence(index, far[:, :-1], votes[:, :-1], prior[:, :-1], own)
+        votes = torch.zeros_like(far)
+        votes.scatter_add_(1, voters.clamp_min(0), (voters >= 0).double() / voters.shape[1])
+        far -= far.amax(1, keepdim=True)
+        return far.clamp_min_(-_REACH), votes.add_(_UNSEEN).log_()
+
+    def probabilities(
+        self, a: float, b: float
+    ) -> tuple[Float[Tensor, " n"], Int[Tensor, " n"], Bool[Tensor, " n"]]:
+        """π of the labels, the likeliest classes, and whether more neighbours are of these."""
+        found = []
+        block = max(_NUMBERS // len(self.mass), 1)
+        for rows in torch.arange(len(self.x), device=self.x.device).split(block):
+            far, votes = self.evidence(rows)
+            pi = (a * far + b * votes + self.mass.log()).softmax(1)
+            best, mine = pi.argmax(1, keepdim=True), self.label[rows, None]
+            more = votes.gather(1, best) > votes.gather(1, mine)
+            found.append((pi.gather(1, mine)[:, 0], best[:, 0], more[:, 0]))
+        own, best, agree = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return own, best, agree
 
 
 def _whitening(residuals: Float[Tensor, "n r"]) -> Float[Tensor, "r r"]:
@@ -170,55 +175,58 @@ def _whitening(residuals: Float[Tensor, "n r"]) -> Float[Tensor, "r r"]:
     return whitening
 
 
-def _fit(
-    evidence: _Evidence, classes: int
-) -> tuple[float, Float[Tensor, " n"], Float[Tensor, "n m"]]:
-    """ε, π of the labels, and π of the listed classes."""
+def _weights(model: _Model) -> tuple[float, float]:
+    """a and b, of all rows, or of as many evenly spread ones as there is room for."""
     from scipy.optimize import minimize
 
-    far, votes, prior = evidence.own
-
-    def pi(a: float, b: float) -> tuple[Tensor, Tensor]:
-        logits = a * evidence.far + b * evidence.votes + evidence.prior
-        total = logits.logsumexp(1)
-        return (a * far + b * votes + prior - total).clamp_max(0).exp(), logits.sub_(
-            total[:, None]
-        ).exp_()
+    classes, n = len(model.mass), len(model.x)
+    rows = torch.arange(n, device=model.x.device)[:: -(-n * classes // _NUMBERS)]
+    far, votes = model.evidence(rows)
+    prior, mine = model.mass.log(), model.label[rows, None]
+    own_far, own_votes = far.gather(1, mine)[:, 0], votes.gather(1, mine)[:, 0]
 
     def loss(free: np.ndarray) -> tuple[float, np.ndarray]:
         """−mean log P and its gradient, in log a, log b and log ε/(1 − ε)."""
         a, b = np.exp(free[:2]).tolist()
         epsilon = float(1 / (1 + np.exp(-free[2])))
-        own, others = pi(a, b)
+        pi = (a * far + b * votes + prior).softmax(1)
+        own = pi.gather(1, mine)[:, 0]
         p = (1 - epsilon) * own + epsilon / classes
         q = (1 - epsilon) * own / p  # that the label is not a blind one
         slopes = (
-            a * (q * (far - (others * evidence.far).sum(1))).mean(),
-            b * (q * (votes - (others * evidence.votes).sum(1))).mean(),
+            a * (q * (own_far - torch.linalg.vecdot(pi, far))).mean(),
+            b * (q * (own_votes - torch.linalg.vecdot(pi, votes))).mean(),
             epsilon * (1 - epsilon) * ((1 / classes - own) / p).mean(),
         )
         return -float(p.log().mean()), -np.array([float(slope) for slope in slopes])
 
     best = minimize(loss, [0, 0, -2], jac=True, bounds=[(-8, 3), (-8, 3), (-16, 4)]).x
     a, b = np.exp(best[:2]).tolist()
-    return float(1 / (1 + np.exp(-best[2]))), *pi(a, b)
+    return a, b
 
 
-def _interval(best: float, pi: Float[Tensor, " n"], classes: int) -> tuple[float, float]:
-    """Where the log-likelihood, concave in ε, is within 1.92 of that of the best."""
+def _blind(own: Float[Tensor, " n"], classes: int) -> tuple[float, float, float]:
+    """ε of the largest likelihood, and where it is within 1.92 of that in its logarithm."""
 
     def likelihood(epsilon: float) -> float:
-        return float(((1 - epsilon) * pi + epsilon / classes).log().sum())
+        return float(((1 - epsilon) * own + epsilon / classes).log().sum())
 
-    lowest, ends = likelihood(best) - 1.92, []
-    for outside in (0.0, 1.0):
-        inside = best
-        if likelihood(outside) < lowest:
-            for _ in range(40):
-                middle = (inside + outside) / 2
-                if likelihood(middle) < lowest:
-                    outside = middle
-                else:
-                    inside = middle
-        ends.append(inside if outside != 0.0 or likelihood(0.0) < lowest else 0.0)
-    return ends[0], ends[1]
+    def slope(epsilon: float) -> float:
+        return float(((1 / classes - own) / ((1 - epsilon) * own + epsilon / classes)).sum())
+
+    # The likelihood is concave: its slope falls, and each side crosses a level once.
+    best = _crossing(lambda epsilon: slope(epsilon) > 0, 0.0, 1.0)
+    level = likelihood(best) - 1.92
+    low = _crossing(lambda epsilon: likelihood(epsilon) < level, 0.0, best)
+    high = _crossing(lambda epsilon: likelihood(epsilon) >= level, best, 1.0)
+    return best, low, high
+
+
+def _crossing(before: Callable[[float], bool], low: float, high: float) -> float:
+    """Where ``before`` ends between two numbers; the lower one where it never holds."""
+    if not before(low):
+        return low
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if before(middle) else (low, middle)
+    return low

@@ -86,7 +86,7 @@ def _course(subject: Subject, values: tuple[float, ...]) -> Course | None:
         return Course(values, values[0], values[-1], 0.0) if len(values) > 1 else None
     if len(values) < ROWS:
         return None
-    now = statistics.median(values[-1:])
+    now = statistics.median(values[-max(len(values) // 3, 3) :])
     steps = [abs(b - a) for a, b in itertools.pairwise(values[1:])]
     # The median of |N(0, 2σ²)| is 0.954 σ.
     return Course(values, values[0], now, statistics.median(steps) / 0.954)

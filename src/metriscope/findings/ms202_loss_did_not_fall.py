@@ -29,7 +29,8 @@ def ms202_loss_did_not_fall(subject: Subject) -> Verdict:
 
     Under a monitor L_0 is the mean of its first row, L_last the median of the last third, after
     300 steps or more; and the second half of its rows must be less than 2 % below the first, since
-    a first row that happens to be low is not a loss that stands still. Not where the loss is at its
+    a first row that happens to be low is not a loss that stands still (with 100 steps that alone
+    fired in 1 of 40 healthy runs). Not where the loss is at its
     floor, or met (MS206, MS207).
     """
     losses = loss_course(subject)

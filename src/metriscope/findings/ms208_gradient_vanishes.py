@@ -19,7 +19,10 @@ def ms208_gradient_vanishes(subject: Subject) -> Verdict:
     takes its gradient with it: near a minimum the gradient falls like the square root of what is
     left of the loss, so that the quotient rises. Also where the norm is below 1e-8 from the start:
     then every parameter's gradient is below the eps of Adam, which no longer makes a step of it.
-    Not where the loss is at its floor, or met (MS206, MS207).
+    Not where the loss is at its floor, or met (MS206, MS207). In 90 short runs of digits and of
+    Gaussians (fifteen settings of the seven losses, eight of pytorch-metric-learning's; Adam with
+    1e-4 to 3e-3, SGD with 0.01 to 0.1; batches of 16 to 128; rows of 5 to 20 steps) the lowest
+    quotient was 0.11; after the weights had exploded it was 5e-3 and 1e-4.
     """
     gradient, losses = course(subject, model_norm(subject)), loss_course(subject)
     if gradient is None or losses is None or losses.now <= 0 or losses.start <= 0:

@@ -20,7 +20,8 @@ def ms209_gradient_explodes(subject: Subject) -> Verdict:
 
     The jump is the largest g_t over the median of the ten rows before it (at least five). Growth is
     the median of the last third of the rows over that of the first five. A problem where the
-    gradient has grown, a warning where it only jumps.
+    gradient has grown, a warning where it only jumps. The largest jump in the 90 runs of MS208 was
+    4.3.
     """
     gradient = course(subject, model_norm(subject))
     if gradient is None or len(gradient.values) < ROWS:

@@ -20,7 +20,9 @@ def ms214_loss_rises(subject: Subject) -> Verdict:
 
     A level is the median of five rows in a row. Fires where the last one is above the lowest by
     more than 10 % of what there was to lose (the loss at first less its floor, where that is
-    known), and by three standard deviations of a row.
+    known), and by three standard deviations of a row. In the 90 runs of MS208 the largest rise that
+    was no noise was below 10 %, but for a mean over active terms (now taken times their share);
+    after a jump of the learning rate it was 16 % and 37 %.
     """
     losses = loss_course(subject)
     if losses is None or len(losses.values) < ROWS or losses.start <= 0:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from torch.optim.optimizer import register_optimizer_step_post_hook
-
 from metriscope.integrations._criterion import criterion_of
 from metriscope.integrations._extras import extra
 from metriscope.integrations._names import PREFIX, prefixed
@@ -62,7 +60,6 @@ class MonitorCallback(Callback):
         if self._state:
             self.monitor.load_state_dict(self._state)
         self.monitor.__enter__()
-        _step_afterwards(self.monitor)
         self._watching = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -87,13 +84,6 @@ class MonitorCallback(Callback):
         if self.monitor is not None and self._watching:
             self._watching = False
             self.monitor.__exit__(None, None, None)
-
-
-def _step_afterwards(monitor: Monitor) -> None:
-    """Lightning runs forward and backward inside ``optimizer.step``: a step is over after it."""
-    for handle in monitor._handles:
-        handle.remove()
-    monitor._handles = [register_optimizer_step_post_hook(monitor._stepping)]
 
 
 class _Loggers:

@@ -166,7 +166,7 @@ DIAGNOSIS = (
         "Recall@1 among training rows, as many and in classes as large as those examined",
     ),
     Column(
-        "Places of the top 1 %",
+        "Share of top 1 %",
         "hubness.top",
         "share of all neighbour places that the most retrieved 1 % of the rows hold",
     ),
