@@ -237,11 +237,13 @@ def test_a_healthy_space_has_next_to_none(name: str) -> None:
 
 def test_what_the_search_decides_is_what_the_diagnostics_say() -> None:
     given = healthy(OVERLAPPING)
-    x, y = np.concatenate([given.x, given.x[:9]]), np.concatenate([given.y, (given.y[:9] + 1) % 10])
+    x = np.concatenate([given.x, given.x[:9]])
+    y = np.concatenate([given.y, (given.y[:9] + (np.arange(9) < 4)) % 10])
     space = Space(named(x, y))
     said = shares(among_themselves(space))
     assert said == {name: scores(space)[name] for name in said}
-    assert set(said.values()) == {18 / len(y)}
+    assert said["duplicates.within"] == said["duplicates.within.exact"] == 18 / len(y)
+    assert said["duplicates.conflicting"] == 8 / len(y)
 
 
 def test_rows_that_only_the_search_saw_are_listed_too() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import gc
 import io
-import logging
 import pickle
 import weakref
 from typing import Any
@@ -18,7 +17,7 @@ from metriscope import losses
 from metriscope.losses.base import LISTENERS
 from metriscope.monitor import Monitor
 from metriscope.types import InputError
-from tests.monitor_loops import batches, close, make_model, parameters, train
+from tests.monitor_loops import batches, close, make_model, train
 
 
 def triplet() -> nn.Module:
@@ -381,44 +380,3 @@ def test_closures_that_optimisers_call() -> None:
             scheduler.step()
     for name in ("step", "loss", "grad_norm.model", "lr"):
         assert close(monitor.trace[name], plain[name]), name
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"every": 0}, "every is 0"),
-        ({"geometry_every": 1.5}, "geometry_every is 1.5"),
-        ({"window": 1}, "window is 1"),
-        ({"groups": {"loss": []}}, "groups\\['loss'\\]"),
-        ({"groups": {"head": ["weight"]}}, "groups\\['head'\\]"),
-        ({"loss": "triplet"}, "loss is str"),
-    ],
-)
-def test_bad_arguments(options: dict[str, Any], says: str) -> None:
-    with pytest.raises(InputError, match=says):
-        Monitor(make_model(), **options)
-    with pytest.raises(InputError, match="model is function"):
-        Monitor(lambda x: x)  # type: ignore[arg-type]
-
-
-def test_bad_observations() -> None:
-    with Monitor(make_model()) as monitor:
-        z = torch.randn(4, 3, requires_grad=True)
-        with pytest.raises(InputError, match="no criterion"):
-            monitor(z, None)
-        with pytest.raises(InputError, match="observe wants"):
-            monitor.observe(1.0, z)  # type: ignore[arg-type]
-        with pytest.raises(InputError, match="one label a row"):
-            monitor.observe(z.sum(), z, [1, 2])
-    with pytest.raises(InputError, match="not the state"):
-        monitor.load_state_dict({"steps": 3})
-    with pytest.raises(InputError, match="no process group"):
-        Monitor(make_model(), distributed=True).attach()
-
-
-def test_findings_that_fire_are_logged(caplog: pytest.LogCaptureFixture) -> None:
-    model, loss = make_model(), losses.create("arcface", num_classes=5, dim=6)
-    optimizer = torch.optim.SGD(parameters(model), lr=0.1)
-    with caplog.at_level(logging.WARNING, "metriscope"), Monitor(model, loss, every=1):
-        one_step(model, loss, optimizer)
-    assert "MS212" in caplog.text

@@ -8,6 +8,7 @@ import numpy as np
 
 from metriscope.diagnosis import intervals
 from metriscope.diagnosis.search import Search
+from metriscope.diagnostics import DIAGNOSTICS
 from metriscope.diagnostics.base import Moments, Space, all_scores, measure, reading
 from metriscope.types import Embeddings, Interval, Scores
 
@@ -25,8 +26,10 @@ def measured(space: Space, moments: Moments | None, groups: Collection[str] | No
         groups: of diagnostics; all by default.
     """
     names = _names(groups)
-    found = measure(space, names)
-    return found if moments is None else found | measure(moments, names)
+    if moments is None:
+        return measure(space, names)
+    scores = measure(moments, [name for name in names if DIAGNOSTICS.get(name).reads == "moments"])
+    return scores | measure(space, _of_rows(groups))
 
 
 def of_search(search: Search, ranked: Search) -> Scores:
@@ -111,7 +114,8 @@ def of_sample(
     """
     n, known = len(space.test), all_scores()
     order = np.random.default_rng(seed).permutation(n)
-    parts = [measure(_some(space, rows), _names(groups)) for rows in np.array_split(order, GROUPS)]
+    cut, names = np.array_split(order, GROUPS), _of_rows(groups)
+    parts = [measure(_some(space, rows), names) for rows in cut]
     return _defined(
         {
             name: intervals.of_groups(
@@ -145,3 +149,8 @@ def _some(space: Space, rows: np.ndarray) -> Space:
 def _names(groups: Collection[str] | None) -> list[str]:
     known = [*reading("embeddings"), *reading("diagnosis")]
     return [found.name for found in known if groups is None or found.group in groups]
+
+
+def _of_rows(groups: Collection[str] | None) -> list[str]:
+    """Those that class moments do not decide."""
+    return [name for name in _names(groups) if DIAGNOSTICS.get(name).reads != "moments"]

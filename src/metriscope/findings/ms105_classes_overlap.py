@@ -15,12 +15,15 @@ STANDARD_ERRORS = 4.0
 
 
 class Pair(NamedTuple):
-    """Two classes. ``mixed``: 0 if they never find each other, 1 if they are one cloud."""
+    """Two classes. ``mixed``: 0 if they never find each other, 1 if one cloud; ``least``: at least.
 
+    ``crossed``: share of their queries that found the other one.
+    """
+
+    least: float
     mixed: float
     crossed: float
     names: tuple[str, str]
-    sure: bool
 
 
 @finding("ms105_classes_overlap", title="pairs of classes that find each other", of="space")
@@ -30,11 +33,10 @@ def ms105_classes_overlap(subject: Subject) -> Verdict:
     Of the queries of classes a and b whose nearest row is of a or b, x is the share that found the
     other one. Were both one cloud, it would be x₁ = 2 n_a n_b / (n (n − 1)), n = n_a + n_b rows, so
     x/x₁ is 0 for classes apart and 1 for classes that nothing tells apart, however many others
-    there are. Fires above 0.5 where the lower Wilson bound of x, at 4 standard errors, is above
-    x₁/2: of a thousand pairs, chance gives 0.03. Any pair above 0.8 makes it a problem. Wrong
-    labels do not look like this: 20 % of them, spread over five classes, give every pair
-    0.25, and over ten 0.1. Not
-    asked where MS101 holds.
+    there are. The value is the largest lower bound of x/x₁: Wilson's, at 4 standard errors, which
+    chance alone lifts above x/x₁ in 0.03 of a thousand pairs. Fires above 0.5, and is a problem
+    where x/x₁ itself is above 0.8. Wrong labels do not look like this: 20 % of them, spread over
+    five classes, give every pair 0.25, and over ten 0.1. Not asked where MS101 holds.
     """
     examined = subject.examined
     if is_collapsed(subject):
@@ -42,20 +44,20 @@ def ms105_classes_overlap(subject: Subject) -> Verdict:
     if examined is None or sum(row.queries > 0 for row in examined.per_class) < 2:
         return NotApplicable("needs two classes with queries.")
     pairs = sorted(_pairs(examined), reverse=True)
-    mixed = [pair for pair in pairs if pair.mixed > THRESHOLD and pair.sure]
+    mixed = [pair for pair in pairs if pair.least > THRESHOLD]
     if not mixed:
-        return Passed(min(pairs[0].mixed, THRESHOLD) if pairs else 0.0, THRESHOLD)
+        return Passed(pairs[0].least if pairs else 0.0, THRESHOLD)
     worst = mixed[0]
     named = tuple(f"{a} and {b}" for a, b in (pair.names for pair in mixed))
     cloud = min(worst.mixed, 1.0)
     several = f" It is one of {len(mixed):,} such pairs: {listed(named[1:])}." if mixed[1:] else ""
     return Finding(
         code="MS105",
-        severity="problem" if worst.mixed > PROBLEM else "warning",
+        severity="problem" if max(p.mixed for p in mixed) > PROBLEM else "warning",
         title="classes overlap",
         message=f"Of the queries of {named[0]} that found one of the two, {worst.crossed:.0%} "
         f"found the other class, {cloud:.0%} of what a single cloud would give.{several}",
-        value=worst.mixed,
+        value=worst.least,
         threshold=THRESHOLD,
         cause="the features do not hold what tells these classes apart, the loss never pushed "
         "them (few pairs of them in a batch), or they are one class under two names.",
@@ -81,8 +83,7 @@ def _pairs(examined: Examined) -> list[Pair]:
         n, share = count + own, count / (count + own)
         together = first.rows + second.rows
         cloud = 2 * first.rows * second.rows / (together * (together - 1))
-        sure = _lower(share, n) > THRESHOLD * cloud
-        pairs.append(Pair(share / cloud, share, names, sure))
+        pairs.append(Pair(_lower(share, n) / cloud, share / cloud, share, names))
     return pairs
 
 

@@ -16,7 +16,7 @@ def ms107_clumped_classes(subject: Subject) -> Verdict:
     ``classes.clumped`` is the share of the classes of ten rows and more that are. What counts is
     in its definition, with a bound: along the line between the halves of a class, rows leave less
     than 1/9 of their variance within the halves, which no density with a single peak does. So one
-    class is enough to fire. It did in none of 60 healthy spaces of the tests, nor in frozen or
+    class is enough to fire. It did in none of 24 healthy spaces of the tests, nor in frozen or
     projected features of CIFAR-10 and digits. It is a warning: a class may well have two looks.
     """
     share = score(subject, "classes.clumped")

@@ -23,11 +23,10 @@ def ms403_label_noise(subject: Subject) -> Verdict:
     Study: of 60 spaces with right labels (five kinds, 600 to 2,000 rows, Recall@1 from 0.58 to
     1.0) none fires, the largest estimate being 0.35 %. With 1 % of the labels replaced all fire as
     warnings, but for 2 of the 12 smallest (6 wrong labels); with 5 and 20 % all do, as problems.
-    Down to a Recall@1 of 0.16 right
-    labels are estimated at 0.5 % or less; below 0.12 at 2 %, so it is not asked below 0.15. They
-    can fire it where training has gone too far: of four heads trained for 60 epochs on 2,000 rows
-    of CIFAR-10 one is given 1.2 % on test rows (Recall@1 0.53), of four trained as usual none more
-    than 0.01 %.
+    Down to a Recall@1 of 0.16 right labels are estimated at 0.5 % or less; below 0.12 at 2 %, so
+    it is not asked below 0.15. They can fire it where training has gone too far: of four heads
+    trained for 60 epochs on 2,000 rows of CIFAR-10 one is given 1.2 % on test rows (Recall@1 0.53),
+    of four trained as usual none more than 0.01 %.
     """
     rate, low, high = (score(subject, f"label_noise{end}") for end in ("", ".low", ".high"))
     if rate is None or low is None or high is None:

@@ -7,17 +7,16 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def extra(name: str, install: str | None = None) -> Iterator[None]:
+def extra(name: str) -> Iterator[None]:
     """Around the import of an optional library: says in one line which extra has it.
 
     Args:
-        name: of the integration. install: what to install, if there is no extra of that name.
+        name: of the integration, and with hyphens of the extra.
     """
-    what = install or f"'metriscope[{name.replace('_', '-')}]'"
     try:
         yield
     except ImportError as error:
         raise ImportError(
             f"metriscope.integrations.{name} cannot import {error.name or name}: "
-            f"pip install {what}."
+            f"pip install 'metriscope[{name.replace('_', '-')}]'."
         ) from error

@@ -15,7 +15,7 @@ from metriscope.integrations._extras import extra
 from metriscope.integrations._names import PREFIX, prefixed
 from metriscope.monitor import Monitor
 
-with extra("transformers", install="transformers accelerate"):
+with extra("transformers"):
     from transformers import TrainerCallback
 
 if TYPE_CHECKING:
