@@ -81,6 +81,8 @@ def test_each_query_is_searched_among_all_rows() -> None:
 @pytest.mark.parametrize("ids", [True, False])
 def test_a_gallery_that_does_not_fit(ids: bool, tmp_path: Path) -> None:
     (x, y), (g, gy) = rows(2, 40, 1.2), rows(3, N, 1.2)
+    y[y == 4], gy[gy == 4] = 3, 3
+    y[0] = 4  # of a class that the gallery has once, as this query
     g[200:240], gy[200:240] = x, y
     names = {"id": called()} if ids else {}
     path = as_parquet(tmp_path / "g.parquet", g, gy, **names)
@@ -89,6 +91,7 @@ def test_a_gallery_that_does_not_fit(ids: bool, tmp_path: Path) -> None:
     want = looped(x, y, g, gy, [[200 + i] if ids else [] for i in range(40)])
     assert found.scores["recall@1"] == pytest.approx(want["recall@1"])
     assert found.scores["recall@5"] == pytest.approx(want["recall@5"])
+    assert found.scores["queries.excluded"] == want["queries.excluded"] == int(ids)
     assert found.scores["r_precision"] is None
     assert found.scores["map@r"] is None
     assert (found.about["gallery_rows"], found.about["rows"]) == (N, 40)

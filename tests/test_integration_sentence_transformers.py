@@ -216,8 +216,8 @@ def test_wrapped_and_cached(make: Any, tmp_path: Path) -> None:
 def test_what_the_loss_learns_is_a_group(
     make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard, hear = [], Monitor._hear
-    monkeypatch.setattr(Monitor, "_hear", lambda self, h: (heard.append(h.labels), hear(self, h)))
+    heard, hear = [], Monitor.hear
+    monkeypatch.setattr(Monitor, "hear", lambda self, h: (heard.append(h.labels), hear(self, h)))
     model = make()
     loss = st.SoftmaxLoss(model, sentence_embedding_dimension=32, num_labels=4)
     callback = train(model, loss, data("a", "b", "label"), tmp_path)

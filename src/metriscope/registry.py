@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -122,7 +123,13 @@ class Registry(Generic[T]):
         }
 
     def _entry_points(self) -> dict[str, EntryPoint]:
-        return {point.name: point for point in entry_points(group=self.package)}
+        return _installed(self.package)
+
+
+@functools.cache
+def _installed(group: str) -> dict[str, EntryPoint]:
+    """Once a process: to look through what is installed takes milliseconds."""
+    return {point.name: point for point in entry_points(group=group)}
 
 
 def unknown(kind: str, name: str, names: Iterable[str]) -> str:

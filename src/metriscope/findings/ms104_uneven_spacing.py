@@ -24,10 +24,10 @@ def ms104_uneven_spacing(subject: Subject) -> Verdict:
     Below √C a place holds more classes than there are places: what tells groups apart outweighs
     what tells classes apart. In few dimensions centres thrown at random are uneven too: on the
     unit sphere of d dimensions κ ≈ 4d − 3, so the limit is no more than half of k at that.
-    Measured: k/C is above 0.7 in the healthy spaces of the tests and in frozen features of CIFAR-10;
-    in the paper's Table 2 (98, 100 and 200 classes) InfoNCE has 19, 26 and 73 places,
-    all above √C, and N-pair 7.2, 10.8 and 13.1, two of them below. It is a warning: labels with
-    a hierarchy look like this. Not asked where MS101 holds.
+    Measured: k/C is above 0.7 in the healthy spaces of the tests and in frozen features of
+    CIFAR-10; in the paper's Table 2 (98, 100 and 200 classes) InfoNCE has 19, 26 and 73 places, all
+    above √C, and N-pair 7.2, 10.8 and 13.1, two of them below. It is a warning: labels with a
+    hierarchy look like this. Not asked where MS101 holds.
     """
     clumps, c, d = score(subject, "inter.clumps"), number_of_classes(subject), dimensions(subject)
     if is_collapsed(subject):

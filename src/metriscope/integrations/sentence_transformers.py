@@ -124,7 +124,7 @@ class _Ear:
         features, labels = args[0], args[1]
         counts = self._counts(value, parts, len(features), labels)
         classes = labels if len(features) == 1 and _are_classes(labels) else None
-        self._monitor._hear(Heard(reached, tuple(parts), classes, counts))
+        self._monitor.hear(Heard(reached, tuple(parts), classes, counts))
         return reached
 
     def _counts(

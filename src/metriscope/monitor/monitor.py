@@ -106,7 +106,7 @@ class Monitor:
         self.model, self.every, self.window = model, every, window
         self._writers, self._on_finding = tuple(writers), on_finding
         self._scaler, self._distributed = scaler, distributed
-        self._criterion = Criterion(loss, self._hear)
+        self._criterion = Criterion(loss, self.hear)
         self._parameters = Parameters(model, self._criterion.loss, groups or {})
         self._passes = Passes(self._began, self._ended)
         self._reader = Reader(1)
@@ -158,7 +158,7 @@ class Monitor:
                     f"{tuple(several[0].shape)}: one label a row."
                 )
         if self._heard is None or self._heard() is not loss:
-            self._hear(Heard(loss, several, labels))
+            self.hear(Heard(loss, several, labels))
 
     def attach(self) -> Monitor:
         """Start watching.
@@ -274,7 +274,8 @@ class Monitor:
 
     # ----------------------------------------------------------------------------- what it hears
 
-    def _hear(self, heard: Heard) -> None:
+    def hear(self, heard: Heard) -> None:
+        """A call of the criterion, with its counts where they are known: for adapters."""
         if self._handles:
             self._heard = weakref.ref(heard.loss)
             self._passes.hear(heard)
