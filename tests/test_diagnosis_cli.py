@@ -95,7 +95,7 @@ def test_every_option_reaches_diagnose(
         "zero_vectors": "keep",
         "device": "auto",
     }
-    assert options["command"].startswith("metriscope ")
+    assert options["command"].startswith("metriscope")
 
 
 def test_nothing_is_written_without_out(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -286,7 +285,7 @@ def _about(
         "singletons": dataset.test.singletons,
         "baseline": _baseline(dataset, store),
         "command": command,
-        "machine": machine(),
+        "machine": grid.machine(),
         "jobs": jobs,
         "threads": grid.threads_for(jobs),
         "asked": len(specs),
@@ -316,15 +315,3 @@ def _baseline(dataset: Dataset, store: Store) -> Scores:
     # A probe of wide features costs more than all the training: retrieval and geometry only.
     names = [d.name for d in reading("embeddings") if d.group in ("geometry", "retrieval")]
     return measure(Space(dataset.test), only=names)
-
-
-def machine() -> str:
-    """Processor, cores and system, in one line."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-                break
-    return f"{name}, {grid.cores()} cores, {platform.system()}"

@@ -10,6 +10,7 @@ import contextlib
 import json
 import math
 import os
+import platform
 import queue
 import signal
 import subprocess
@@ -335,3 +336,15 @@ def _last_words(worker: _Worker) -> str:
     worker.log.seek(0)
     lines = [line.strip() for line in worker.log.read()[-2000:].splitlines() if line.strip()]
     return lines[-1] if lines else "it left no message."
+
+
+def machine() -> str:
+    """Processor, cores and system, in one line."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    return f"{name}, {cores()} cores, {platform.system()}"

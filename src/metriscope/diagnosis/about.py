@@ -1,12 +1,9 @@
-"""What an examination was made of, and on what machine."""
+"""What an examination was made of."""
 
 from __future__ import annotations
 
-import platform
-from pathlib import Path
 from typing import Any
 
-from metriscope import grid
 from metriscope.diagnosis.reading import Read
 
 
@@ -59,15 +56,3 @@ def what_is_sampled(found: Read, queries: int) -> str | None:
         )
     text = "; ".join(said)
     return f"{text[0].upper()}{text[1:]}." if text else None
-
-
-def machine() -> str:
-    """Processor, cores and system, in one line."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-                break
-    return f"{name}, {grid.cores()} cores, {platform.system()}"

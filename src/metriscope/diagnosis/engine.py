@@ -14,7 +14,7 @@ from metriscope.data.streaming import Part
 from metriscope.data.unit_rows import ClassCodes, UnitRows
 from metriscope.diagnosis import scoring
 from metriscope.diagnosis import search as searching
-from metriscope.diagnosis.about import about_rows, machine
+from metriscope.diagnosis.about import about_rows
 from metriscope.diagnosis.classes import confusions, per_class
 from metriscope.diagnosis.items import shares, suspects
 from metriscope.diagnosis.reading import Read, Roles, read
@@ -24,6 +24,7 @@ from metriscope.diagnosis.search import Search
 from metriscope.diagnosis.sources import joined, open_rows
 from metriscope.findings import examine_subject
 from metriscope.findings.base import of_space
+from metriscope.grid import machine
 from metriscope.train import versions
 from metriscope.types import InputError, Interval
 from metriscope.types._errors import one_of, require

@@ -204,6 +204,11 @@ def batch_size(subject: Subject) -> float:
     return subject.run.spec.batch_size if subject.run else subject.about.get("batch_size") or 0
 
 
+def sample_rows(subject: Subject) -> int:
+    """Rows of a space that are in memory; 0 if unknown."""
+    return int(subject.about.get("sample_rows") or subject.about.get("rows") or 0)
+
+
 def epochs(subject: Subject) -> int:
     """How many epochs of training a run's trace holds."""
     return max(len(subject.trace.get("loss", ())) - 1, 0)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from metriscope.findings.base import NotApplicable, Passed, Subject, Verdict, finding, score
+from metriscope.findings.base import (
+    NotApplicable,
+    Passed,
+    Subject,
+    Verdict,
+    finding,
+    sample_rows,
+    score,
+)
 from metriscope.types import Finding
 
 THRESHOLD = 1.5
@@ -22,7 +30,7 @@ def ms106_hubs(subject: Subject) -> Verdict:
     of a quarter of them anyway.
     """
     top, usual = score(subject, "hubness.top"), score(subject, "hubness.top.usual")
-    rows = subject.about.get("rows") or 0
+    rows = sample_rows(subject)
     if top is None or not usual or rows < FEWEST:
         return NotApplicable(f"needs {FEWEST} rows that differ within their classes.")
     ratio = top / usual

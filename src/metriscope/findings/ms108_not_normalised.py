@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 
 from metriscope.findings._space import is_collapsed
-from metriscope.findings.base import NotApplicable, Passed, Subject, Verdict, finding, score
+from metriscope.findings.base import (
+    NotApplicable,
+    Passed,
+    Subject,
+    Verdict,
+    finding,
+    sample_rows,
+    score,
+)
 from metriscope.findings.ms102_cone import THRESHOLD as CONE
 from metriscope.findings.ms109_float32 import THRESHOLD as FLOAT32
 from metriscope.types import Finding
@@ -40,7 +48,7 @@ def ms108_not_normalised(subject: Subject) -> Verdict:
     if cv is None or not known:
         return NotApplicable("the lengths are not known, or no query has anything to find.")
     worst, shifted, by = max(known)
-    queries = min(subject.about.get("rows") or QUERIES, QUERIES)
+    queries = min(sample_rows(subject) or QUERIES, QUERIES)
     limit = max(LOST, 3 * math.sqrt(shifted / queries))
     varies = cv > THRESHOLD and max(m for _, m, _ in known) > MOVED
     if not varies and _all_near(subject):

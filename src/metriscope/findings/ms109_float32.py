@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 
 from metriscope.findings._space import is_collapsed
-from metriscope.findings.base import NotApplicable, Passed, Subject, Verdict, finding, score
+from metriscope.findings.base import (
+    NotApplicable,
+    Passed,
+    Subject,
+    Verdict,
+    finding,
+    sample_rows,
+    score,
+)
 from metriscope.types import Finding
 
 THRESHOLD = 0.01
@@ -27,7 +35,7 @@ def ms109_float32(subject: Subject) -> Verdict:
     lost, unsure = score(subject, "float32.lost"), score(subject, "float32.unsure")
     if lost is None or unsure is None:
         return NotApplicable("needs queries with a row of their class to find.")
-    queries = min(subject.about.get("rows") or QUERIES, QUERIES)
+    queries = min(sample_rows(subject) or QUERIES, QUERIES)
     limit = max(THRESHOLD, 1.5 * math.sqrt(unsure / queries))
     if lost <= limit:
         return Passed(lost, limit)

@@ -33,8 +33,8 @@ def ms110_lost_in_test(subject: Subject) -> Verdict:
     """
     trained, recall = score(subject, "train.recall@1"), score(subject, "recall@1")
     n = queries(subject, subject.about)
-    if trained is None or recall is None or n < 1:
-        return NotApplicable("needs training embeddings, and Recall@1 of both parts.")
+    if trained is None or recall is None or n < 1 or subject.about.get("gallery"):
+        return NotApplicable("needs training embeddings, no gallery, and Recall@1 of both parts.")
     error = ((trained * (1 - trained) + recall * (1 - recall)) / n) ** 0.5
     limit = max(THRESHOLD, STANDARD_ERRORS * error)
     if trained - recall <= limit:

@@ -85,7 +85,8 @@ class Examined:
         confusions: the most frequent first. ``items``: those to look at, by kind, worst first.
         findings: every check's: problems first, then warnings, those that are ok, and those that
             do not apply.
-        about: ``source``, ``labels``, ``split``, ``gallery``, ``rows``, ``classes``, ``dim``,
+        about: ``source``, ``labels``, ``split``, ``gallery``, ``rows``, ``sample_rows`` (of them,
+            in memory), ``classes``, ``clumped_classes`` (names, if there are any), ``dim``,
             ``queries``, ``gallery_rows``, ``train_rows``, ``sampled`` (a sentence, or None),
             ``notes`` (list), ``confidence``, ``resamples``, ``seed``, ``command``, ``machine``,
             ``versions``, ``seconds``.
