@@ -297,6 +297,13 @@ def test_a_noisy_loss_does_not_rise() -> None:
     assert _get(training(row=[2.0] + [1.0] * 30 + [1.6] * 10), "MS214").fired
 
 
+def test_a_loss_that_starts_at_its_margin_is_not_stuck_while_there_is_spread() -> None:
+    soft = training("triplet", [0.72] * 60, {"soft": True}, spread=0.45)
+    assert [f.code for f in examine_subject(soft) if f.fired] == ["MS202", "MS216"]
+    blind = training("triplet", [0.72] * 60, {"soft": True}, spread=None)
+    assert _get(blind, "MS201").fired
+
+
 def test_an_untrained_network_that_starts_in_one_point_may_leave_it() -> None:
     def spread(*values: float) -> Subject:
         return training(row=[1.0] * len(values), spread=None, batch__spread__total=values)

@@ -164,11 +164,11 @@ def _outcome(
     check: Check, loss: str, kind: Kind, runs: Sequence[RunResult], results: Results
 ) -> Outcome:
     verdicts = [(run, check(of_run(run, results, kind))) for run in runs]
-    fired = [(run, v) for run, v in verdicts if isinstance(v, Finding)]
+    fired = [(run, v) for run, v in verdicts if isinstance(v, Finding) and v.fired]
     if fired:
         total = len(results.by_loss()[loss]) if loss else 1
         return Outcome(check.code, loss, "fired", _merge(check.code, loss, fired, total))
-    applicable = any(isinstance(v, Passed) for _, v in verdicts)
+    applicable = any(not isinstance(v, NotApplicable) for _, v in verdicts)
     return Outcome(check.code, loss, "passed" if applicable else "not applicable")
 
 

@@ -35,8 +35,6 @@ def ms206_at_floor(subject: Subject) -> Verdict:
         f"{max(near.left, 0):.1%} of the way is left: it is not stuck, nothing is left to learn."
     )
     if active is None or active.now <= VIOLATED:
-        if subject.kind == "run":
-            return Passed(near.left, AT_FLOOR)
         return Finding(
             "MS206", "ok", "the loss is at its floor: done", message, near.left, AT_FLOOR
         )

@@ -30,8 +30,6 @@ def ms207_no_active_terms(subject: Subject) -> Verdict:
     narrow = near is not None and near < SMALL_SPREAD
     message = f"{now:.2%} of the {what} are active: the others are farther apart than the margin."
     if near is not None and not narrow and not never:
-        if subject.kind == "run":
-            return Passed(now, NONE_LEFT)
         done = f"{message} The spread is {near:.2g}: satisfied, nothing is left to learn."
         return Finding("MS207", "ok", "the margin is met: done", done, now, NONE_LEFT)
     return Finding(

@@ -36,7 +36,9 @@ def describe(trace: Trace, about: Mapping[str, Any], found: Sequence[Finding]) -
         if values:
             lines.append(f"  {words}: {values[0]:.4g} → {values[-1]:.4g}")
     fired = [finding for finding in found if finding.fired]
-    lines += [f"{f.code} {f.severity}: {f.title}. {f.message} {f.next_step}" for f in fired]
-    if not fired:
+    lines += [f"{f.code} {f.severity}: {f.title}. {f.message} Try: {f.next_step}" for f in fired]
+    done = [f for f in found if f.severity == "ok" and f.message]
+    lines += [f"{f.code} ok: {f.title}. {f.message}" for f in done]
+    if not fired and not done:
         lines.append("No finding.")
     return "\n".join(lines)
