@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from metriscope.disk import atomically, plain_json, storage_errors, write_embeddings, write_json
 from metriscope.types import (
@@ -35,6 +35,7 @@ from metriscope.types import (
 if TYPE_CHECKING:
     from torch import Tensor
 
+T = TypeVar("T")
 FORMAT = 1
 RESULTS = "results.json"
 SCRATCH = ".scratch"
@@ -202,24 +203,44 @@ def load_results(folder: str | Path) -> Results:
     Raises:
         InputError: no results there, unreadable ones, or another format.
     """
-    file = Path(folder) / RESULTS
+    again = "Run the same compare command again: finished runs are kept and it is written anew."
+    return read_whole(Path(folder) / RESULTS, "compare", "comparison", again, _results)
+
+
+def _results(data: Mapping[str, Any]) -> Results:
+    return Results(
+        runs=tuple(_run_from_json(run) for run in data["runs"]),
+        findings=tuple(finding_from_json(found) for found in data["findings"]),
+        about=dict(data.get("about", {})),
+        recommendation=data.get("recommendation"),
+    )
+
+
+def read_whole(
+    file: Path, command: str, what: str, again: str, make: Callable[[Mapping[str, Any]], T]
+) -> T:
+    """What ``make`` makes of the JSON file of a command.
+
+    Args:
+        file: which. command: that wrote it. what: it is, in a word. again: what to do if it is
+            damaged.
+        make: raises whatever it likes if it cannot.
+
+    Raises:
+        InputError: there is none, it cannot be read, has another format, or is damaged.
+    """
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
         if data["format"] != FORMAT:
             raise InputError(
                 f"{file} has format {data['format']!r}; this metriscope reads format {FORMAT}. "
-                "Use the version that wrote it, or compare again."
+                f"Use the version that wrote it, or {command} again."
             )
-        return Results(
-            runs=tuple(_run_from_json(run) for run in data["runs"]),
-            findings=tuple(finding_from_json(found) for found in data["findings"]),
-            about=dict(data.get("about", {})),
-            recommendation=data.get("recommendation"),
-        )
+        return make(data)
     except FileNotFoundError:
         raise InputError(
-            f"no {RESULTS} in {Path(folder)}: it is not the folder of a comparison. "
-            "Give the folder that `metriscope compare` wrote (--out)."
+            f"no {file.name} in {file.parent}: it is not the folder of a {what}. "
+            f"Give the folder that `metriscope {command}` wrote (--out)."
         ) from None
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror or error}.") from None
@@ -227,8 +248,7 @@ def load_results(folder: str | Path) -> Results:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"{file} is damaged or was edited ({type(error).__name__}: {error}). "
-            "Run the same compare command again: finished runs are kept and it is written anew."
+            f"{file} is damaged or was edited ({type(error).__name__}: {error}). {again}"
         ) from None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import types
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,11 +12,10 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from metriscope.diagnosis.result import Diagnosis
 from metriscope.disk import plain_json, storage_errors, write_json, write_text
 from metriscope.report import spreadsheets
-from metriscope.store import RESULTS, finding_from_json
+from metriscope.store import FORMAT, RESULTS, finding_from_json, read_whole
 from metriscope.types import ClassRow, Confusion, Examined, Finding, InputError, Interval, Item
 
 T = TypeVar("T")
-FORMAT = 1
 KIND = "diagnosis"
 FILE = "diagnosis.json"
 _ADVICE = "Free some space or choose another --out."
@@ -102,35 +100,13 @@ def load(folder: str | Path) -> Diagnosis:
     Raises:
         InputError: no diagnosis there, an unreadable one, or another format.
     """
-    folder = Path(folder)
-    file = folder / FILE
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-        if data["kind"] != KIND:
-            raise InputError(f"{file} holds a {data['kind']!r}, not a diagnosis.")
-        if data["format"] != FORMAT:
-            raise InputError(
-                f"{file} has format {data['format']!r}; this metriscope reads format {FORMAT}. "
-                "Use the version that wrote it, or diagnose again."
-            )
-        return _diagnosis(data)
-    except FileNotFoundError:
-        raise InputError(
-            f"no {FILE} in {folder}: it is not the folder of a diagnosis. "
-            "Give the folder that `metriscope diagnose` wrote (--out)."
-        ) from None
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror or error}.") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"{file} is damaged or was edited ({type(error).__name__}: {error}). "
-            "Run the same diagnose command again."
-        ) from None
+    again = "Run the same diagnose command again."
+    return read_whole(Path(folder) / FILE, "diagnose", "diagnosis", again, _diagnosis)
 
 
 def _diagnosis(data: Mapping[str, Any]) -> Diagnosis:
+    if data["kind"] != KIND:
+        raise ValueError(f"it holds a {data['kind']!r}, not a diagnosis")
     rows = data["per_class"]
     return Diagnosis(
         scores={str(name): _number(value) for name, value in data["scores"].items()},
