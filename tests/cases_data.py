@@ -18,6 +18,17 @@ def noise(rate: float, low: float, high: float) -> Subject:
     return space(label_noise=rate, label_noise__low=low, label_noise__high=high)
 
 
+def surest(share: float, low: float, everywhere: float) -> Subject:
+    return space(
+        label_noise=0.0,
+        label_noise__low=0.0,
+        label_noise__high=0.01,
+        label_noise__surest=share,
+        label_noise__surest__low=low,
+        label_noise__contradicted=everywhere,
+    )
+
+
 CASES = {
     "MS110": Case(
         space({"queries": 10_000}, train__recall_1=0.9, recall_1=0.68),
@@ -42,6 +53,11 @@ CASES = {
         noise(0.05, 0.03, 0.07),
         noise(0.001, 0.0, 0.003),
         space(label_noise=0.05, label_noise__low=0.03, label_noise__high=0.07, recall_1=0.1),
+    ),
+    "MS403 of one kind": Case(
+        surest(0.2, 0.15, 0.2),
+        surest(0.2, 0.15, 0.4),  # overlap: all rows are contradicted more often
+        None,
     ),
     "MS404": Case(
         space(duplicates__across=0.02, duplicates__across__exact=0.01),
@@ -69,4 +85,19 @@ CASES = {
         classes((9_000, 0.95), (1, None)),
     ),
     "MS407": Case(space(items__outliers=0.02), space(items__outliers=0.001), space(recall_1=0.5)),
+    "MS408": Case(
+        space({"chance": 0.003, "queries": 4_500}, recall_1=0.004),
+        space({"chance": 0.2, "queries": 600}, recall_1=0.58),
+        space(recall_1=0.004),
+    ),
+    "MS408 two classes": Case(
+        space({"chance": 0.5, "queries": 1_000}, recall_1=0.5),
+        space({"chance": 0.5, "queries": 1_000}, recall_1=0.6),
+        space({"chance": 0.5, "queries": 40}, recall_1=0.5),
+    ),
+    "MS408 hardly any": Case(
+        space({"chance": 0.01, "queries": 2_000}, recall_1=0.05),
+        space({"chance": 0.01, "queries": 2_000}, recall_1=0.2),
+        space({"chance": 1.0}, recall_1=1.0),
+    ),
 }

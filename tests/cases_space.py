@@ -32,6 +32,11 @@ CASES = {
     "MS101 space": Case(
         space(spread__total=7.6e-05), space(spread__total=0.02), space(recall_1=0.5)
     ),
+    "MS101 one row": Case(
+        space({"rows": 2}, spread__total=0.0),
+        space(spread__total=0.02),
+        space({"rows": 1}, spread__total=0.0),
+    ),
     "MS102": Case(
         results(run(centre__norm_sq=0.95, spread__total=0.05, recall_1=0.5)),
         results(run(centre__norm_sq=0.85, spread__total=0.15)),

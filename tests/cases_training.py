@@ -16,7 +16,7 @@ ACTIVE = "active.samples"
 Column = Sequence[float | None]
 
 LONG = [2.0] + [1.0] * 39
-SLOW = [1.0 + 0.001 * (i % 3) for i in range(40)]
+SLOW = [4.0 + 0.001 * (i % 3) for i in range(40)]
 FALLING = [4.0 * 0.95**i for i in range(40)]
 
 
@@ -44,9 +44,13 @@ def training(
         "classes": 10,
         "dim": 32,
         "nonfinite": None,
+        "skipped": 0,
+        "skipped_since_update": 0,
         "missing_parameters": [],
         "world_size": 1,
         "joined": True,
+        "compares": True,
+        "unreduced": {},
     }
     scores = {"spread.total": spread}
     return Subject("training", scores, trace, loss, params or {}, {**known, **(about or {})})
@@ -64,7 +68,8 @@ def _steady(n: int = 40, value: float = 1.0) -> list[float]:
     return [value * (1 + 0.1 * (i % 4)) for i in range(n)]
 
 
-BROKEN = {"step": 250, "first": "loss"}
+BROKEN = {"step": 250, "first": "loss", "skipped": False}
+SKIPPED = {"step": 250, "first": "gradient of model", "skipped": True}
 TRIPLET = {"margin": 0.2, "mining": "batch_all"}
 
 CASES = {
@@ -177,6 +182,11 @@ CASES = {
         training(),
         Subject("training"),
     ),
+    "MS210 skipped for ever": Case(
+        training(about={"nonfinite": SKIPPED, "skipped": 17, "skipped_since_update": 17}),
+        training(),
+        Subject("training"),
+    ),
     "MS211": Case(
         training(excluded=[0.5] * 40),
         training(excluded=[0.2] * 40),
@@ -186,6 +196,11 @@ CASES = {
         training("arcface", about={"missing_parameters": ["weight"]}),
         training("arcface"),
         training("arcface", about={"missing_parameters": None}),
+    ),
+    "MS212 model": Case(
+        training(about={"missing_model_parameters": ["0.weight", "0.bias"]}),
+        training(about={"missing_model_parameters": []}),
+        training(about={"missing_parameters": None, "missing_model_parameters": None}),
     ),
     "MS213": Case(
         _spread(0.6, 0.5, 0.3, 0.15, 0.07, 0.03),
@@ -206,6 +221,16 @@ CASES = {
         training(about={"world_size": 4, "joined": False}),
         training(about={"world_size": 4}),
         training(about={"joined": False}),
+    ),
+    "MS215 rows that are alone": Case(
+        training("SupConLoss", about={"world_size": 4, "joined": False}),
+        training("SupConLoss", about={"world_size": 4}),
+        training("SphereFaceLoss", about={"world_size": 4, "joined": False, "compares": False}),
+    ),
+    "MS217": Case(
+        training("arcface", about={"world_size": 2, "unreduced": {"loss": 0.07}}),
+        training("arcface", about={"world_size": 2}),
+        training("arcface"),
     ),
     "MS216": Case(
         training("contrastive", [0.12] + [0.1] * 50),

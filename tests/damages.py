@@ -187,6 +187,11 @@ def shuffled(share: float) -> Callable[[Labelled, np.random.Generator], Labelled
     return do
 
 
+def permuted(space: Labelled, rng: np.random.Generator) -> Labelled:
+    """The labels of the rows in another order."""
+    return replace(space, y=rng.permutation(space.y))
+
+
 def repeated(share: float) -> Callable[[Labelled, np.random.Generator], Labelled]:
     """That share of the rows given a second time."""
 
@@ -365,6 +370,13 @@ DAMAGES: Mapping[str, Damage] = {
         "MS403",
         "problem",
         shuffled(0.2),
+        also=("MS108",),
+    ),
+    "labels permuted": Damage(
+        "all labels in another order",
+        "MS408",
+        "problem",
+        permuted,
         also=("MS108",),
     ),
     "repeated": Damage(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -309,3 +310,75 @@ def test_a_loss_whose_terms_cannot_be_counted(caplog: pytest.LogCaptureFixture) 
     assert monitor.last["active.terms"] is None
     assert monitor.last["active.effective"] > 0
     assert sum("cannot be counted" in record.getMessage() for record in caplog.records) == 1
+
+
+DYNAMO = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+
+
+@DYNAMO
+@pytest.mark.parametrize("case", ["ours", "theirs", "theirs with proxies", "neither"])
+def test_a_compiled_loss_has_the_counts_of_the_one_it_was_made_of(case: str) -> None:
+    def loss() -> nn.Module:
+        torch.manual_seed(0)
+        if case == "ours":
+            return ours("scl")
+        if case == "neither":
+            return nn.CrossEntropyLoss()
+        if case == "theirs":
+            return peer.TripletMarginLoss(margin=0.3)
+        return peer.ArcFaceLoss(CLASSES, DIM).double()
+
+    compiled: Any = torch.compile(loss(), backend="eager")
+    stance = "force_eager" if case == "ours" else "default"  # checks of types are in its way
+    with torch.compiler.set_stance(stance):
+        found = train(compiled, every=1, steps=3)
+    wanted = train(loss(), every=1, steps=3)
+    for name in (*SAME, "active.terms"):
+        assert close(found.trace.get(name, []), wanted.trace.get(name, []), rel=1e-6), name
+    assert (found.trace["active.terms"][0] is None) == (case == "neither")
+    for fact in ("loss", "params", "family", "active_rule", "missing_parameters", "compares"):
+        assert found.about[fact] == wanted.about[fact], fact
+    plain = compiled._orig_mod
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in (compiled, *plain.modules()))
+
+
+@DYNAMO
+def test_a_compiled_loss_inside_another_is_left_alone() -> None:
+    class Half(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = torch.compile(peer.TripletMarginLoss(margin=0.3), backend="eager")
+
+        def forward(self, z: Tensor, y: Tensor) -> Tensor:
+            return self.inner(z, y) / 2
+
+    found = train(Half(), every=1, steps=2)
+    assert found.trace["active.terms"] == [None, None]
+    assert all(share > 0 for share in found.trace["active.effective"])
+
+
+def test_a_watched_loss_of_others_is_pickled_without_us() -> None:
+    loss = peer.TripletMarginLoss()
+    with Monitor(make_model(), loss):
+        saved = pickle.dumps(loss)
+        assert loss._forward_hooks
+    assert b"metriscope" not in saved
+    z, y = torch.randn(6, DIM), torch.arange(6) % 2
+    assert pickle.loads(saved)(z, y) == loss(z, y)
+
+
+@pytest.mark.filterwarnings("ignore:Using a non-tuple sequence")
+@pytest.mark.parametrize(
+    ("loss", "compares"),
+    [
+        (peer.TripletMarginLoss, True),
+        (peer.SupConLoss, True),
+        (peer.MultiSimilarityLoss, True),
+        (EVERY["SubCenterArcFaceLoss"], False),
+        (lambda: ours("scl"), True),
+        (lambda: ours("arcface"), False),
+        (nn.CrossEntropyLoss, None),
+    ],
+)
+def test_whether_terms_are_of_several_rows(loss: Any, compares: bool | None) -> None:
+    assert train(loss().double(), 1, every=1).about["compares"] is compares

@@ -72,6 +72,41 @@ def test_rows_of_noise_are_outliers() -> None:
     assert fired(x, given.y)["MS407"] == "warning"
 
 
+def test_small_classes_with_their_own_near_are_no_outliers() -> None:
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(30), [100] * 15 + [3] * 15)
+    x = 3 * unit(rng.standard_normal((30, 64)))[y] + rng.standard_normal((len(y), 64)) / 8
+    assert examined(x, y)["MS407"].value == 0
+    x[-45::3] = 3 * rng.standard_normal((15, 64))  # one of each of the small classes
+    assert examined(x, y)["MS407"].severity == "warning"
+
+
+def test_a_row_alone_in_its_class_is_no_outlier() -> None:
+    given = healthy("ten classes, tight")
+    y = given.y.copy()
+    x = unit(given.x)
+    x[:20], y[:20] = unit(np.random.default_rng(0).standard_normal((20, 64))), 10 + np.arange(20)
+    assert examined(x, y)["MS407"].value == 0
+
+
+@pytest.mark.parametrize("classes", [2, 5, 20])
+def test_many_labels_of_the_next_class_are_noise_not_overlap(classes: int) -> None:
+    rng = np.random.default_rng(2)
+    right = np.arange(2_000) % classes
+    x = 2 * unit(rng.standard_normal((classes, 64)))[right] + rng.standard_normal((2_000, 64)) / 8
+    assert examined(x, right)["MS403"].severity == "ok"
+    y = np.where(rng.random(2_000) < 0.15, (right + 1) % classes, right)
+    assert fired(x, y)["MS403"] == "problem"
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_overlap_in_few_dimensions_is_no_noise(dim: int) -> None:
+    rng = np.random.default_rng(1)
+    y = np.arange(1_500) % 5
+    x = 2 * unit(rng.standard_normal((5, dim)))[y] + rng.standard_normal((1_500, dim)) / dim**0.5
+    assert examined(x, y)["MS403"].severity == "ok"
+
+
 def test_copies_with_another_label_fire_though_they_are_few() -> None:
     given = healthy("ten classes, tight")
     x = np.concatenate([given.x, given.x[:2]])

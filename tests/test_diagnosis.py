@@ -317,6 +317,32 @@ def test_a_gallery_of_one_point_ranks_nothing() -> None:
     assert all(row.recall is None for row in found.per_class)
 
 
+BROKEN = {
+    "one point": (np.ones((9, 8)), np.arange(9) % 5, True),
+    "one row": (np.ones((1, 8)), np.zeros(1, int), True),
+    "nearly one point": (1 + 0.01 * np.eye(8), np.arange(8) % 5, True),
+    "other classes": (rows(1)[0], rows(1)[1] + 5, False),
+}
+
+
+@pytest.mark.parametrize("sample", [5, 100])
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_gallery_is_a_problem(name: str, sample: int) -> None:
+    g, gy, collapsed = BROKEN[name]
+    x, y = rows()
+    found = metriscope.diagnose(x, y, gallery=(g, gy), sample=sample, queries=4)
+    fired = {finding.code: finding for finding in found.fired}
+    assert ("MS101" in fired) is collapsed
+    z = unit(g.astype(float))
+    want = float(((z - z.mean(0)) ** 2).sum(1).mean())
+    assert found.scores["gallery.spread"] == pytest.approx(want, rel=1e-9, abs=1e-15)
+    if name != "nearly one point":
+        assert (fired["MS401"].severity, fired["MS401"].value) == ("problem", 1)
+        assert "nothing to find" in fired["MS401"].message
+    if collapsed:
+        assert "rows of the gallery" in fired["MS101"].message
+
+
 def test_scores_that_are_undefined_have_no_interval() -> None:
     x, _ = rows()
     found = metriscope.diagnose(x, np.arange(N))

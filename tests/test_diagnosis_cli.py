@@ -244,6 +244,17 @@ def test_interrupted_it_says_that_nothing_is_kept(
     assert err == ["metriscope: interrupted. Nothing is kept of a diagnosis; run it again."]
 
 
+def test_stopped_it_leaves_no_folder_that_was_not(
+    stub: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "old").mkdir()
+    for stop, status in ((KeyboardInterrupt(), 130), (InputError("no labels."), 2)):
+        stub["examined"] = stop
+        for name in ("new", "old"):
+            assert run(capsys, "a.npz", "--out", tmp_path / name)[0] == status
+        assert [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
 def test_bad_input_is_a_line(stub: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     stub["examined"] = InputError("f.npz: no labels.")
     assert run(capsys, "f.npz") == (2, "", ["metriscope: error: f.npz: no labels."])

@@ -60,6 +60,17 @@ def test_rows_that_cannot_be_used() -> None:
     refused("no label in row 4 ", labels=[None if i == 4 else "a" for i in range(30)])
 
 
+@pytest.mark.parametrize("labels", [None, Y])
+def test_what_is_no_array(labels: Any) -> None:
+    from scipy.sparse import csr_matrix
+
+    refused("x is of type dict, not an array", source={}, labels=labels)
+    refused("x is None, not an array", source=None, labels=labels)
+    refused("x is of type int, not an array", source=3, labels=labels)
+    refused("x is a sparse matrix; give x.toarray()", source=csr_matrix(X), labels=labels)
+    refused("x is a sparse matrix", source=(csr_matrix(X), Y))
+
+
 def test_arrays_need_labels() -> None:
     assert "vectors without labels" in refused("memory")
     refused("vectors without labels", source=torch.from_numpy(X))
@@ -99,6 +110,18 @@ def test_one_class_is_examined() -> None:
     found = metriscope.diagnose(X, np.zeros(30, int))
     assert found.scores["recall@1"] == 1
     assert found.about["classes"] == 1
+    assert [note[:14] for note in found.about["notes"]] == ["One class only"]
+    one = metriscope.diagnose(X[:1], Y[:1])
+    assert [note[:12] for note in one.about["notes"]] == ["One row only"]
+    assert not metriscope.diagnose(X, Y).about["notes"]
+    assert not metriscope.diagnose(X, np.zeros(30, int), gallery=(X, Y)).about["notes"]
+
+
+@pytest.mark.parametrize("sample", [2, 3, 9, 10, np.int64(12)])
+def test_small_samples(sample: int) -> None:
+    found = metriscope.diagnose(X, Y, sample=sample, queries=np.int32(5), seed=np.int64(1))
+    assert (found.about["sample_rows"], found.about["rows"]) == (sample, 30)
+    found.to_json()
 
 
 # ------------------------------------------------------------------------ galleries, training data
@@ -136,6 +159,31 @@ def test_ids_that_name_no_row() -> None:
     words = "the gallery has 180 rows with the id '0'", "give each row its own"
     refused(*words, labels=Y, ids=np.arange(30), gallery=many)
     refused(*words, labels=Y, ids=np.arange(30), gallery=many, sample=170)
+
+
+def notes(*, ids: Any, gallery_ids: Any, sample: int = 100) -> list[str]:
+    given = metriscope.diagnose(
+        X, Y, ids=ids, gallery=(X, Y, gallery_ids), only="retrieval", sample=sample
+    )
+    return list(given.about["notes"])
+
+
+@pytest.mark.parametrize("sample", [100, 29])
+def test_ids_that_leave_out_nothing_or_all(sample: int) -> None:
+    other = np.array([f"other{i}" for i in range(30)])
+    assert notes(ids=IDS, gallery_ids=IDS, sample=sample) == []
+    (said,) = notes(ids=IDS, gallery_ids=other, sample=sample)
+    assert said == "No id of memory occurs in the gallery: nothing was left out."
+    by_class = np.char.add("c", Y.astype(str))  # all rows of a class have one id
+    said = notes(ids=IDS, gallery_ids=np.where(Y == 2, IDS, other), sample=sample)
+    assert said == []
+    said = notes(ids=by_class, gallery_ids=np.where(np.arange(30) < 25, by_class, "x"))
+    few = len({*Y[25:]})
+    assert f"30 of {len(X)} rows of memory share their id with another row: 'c0'" in said[0]
+    assert "30 of 30 rows of the gallery share their id" in said[1]
+    lost = int((~np.isin(Y, Y[25:])).sum())
+    assert few < 5
+    assert said[2].startswith(f"{lost} of 30 queries have no row of their class in the gallery but")
 
 
 # ----------------------------------------------------------------------------- labels by their id
@@ -189,11 +237,34 @@ def test_ids_that_do_not_match(tmp_path: Path) -> None:
         refused(*words, source, "l.csv", source=tmp_path / source, labels=beside)
     twice = shuffled(tmp_path, "t.npz", [*IDS[:29], "img0"], NAMES[Y])
     refused("more than one label for 1 ids", "'img0'", labels=twice, ids=IDS)
-    # Only where both have ids: else they go by order, and their number must be the same.
-    np.savez(tmp_path / "b.npz", features=X)
-    metriscope.diagnose(tmp_path / "b.npz", beside, only="retrieval")
-    np.savez(tmp_path / "c.npz", features=X[:9])
-    refused("9 rows but 30 labels", source=tmp_path / "c.npz", labels=beside)
+
+
+def without_ids(folder: Path, x: np.ndarray) -> list[Path]:
+    """The same rows in every format, without ids."""
+    np.save(folder / "w.npy", x)
+    np.savez(folder / "w.npz", features=x)
+    save_file({"features": x}, folder / "w.safetensors")
+    pq.write_table(pa.table({"embedding": x.tolist()}), folder / "w.parquet")
+    return sorted(folder.glob("w.*"))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".csv", ".parquet"])
+def test_labels_with_ids_for_rows_without(suffix: str, tmp_path: Path) -> None:
+    """By position they would be the labels of other rows."""
+    named = shuffled(tmp_path, f"l{suffix}", IDS, NAMES[Y])
+    numbered = shuffled(tmp_path, f"n{suffix}", np.arange(30), NAMES[Y])
+    want = metriscope.diagnose(X, NAMES[Y], only="retrieval").per_class
+    words = (f"l{suffix} has ids ('img", "has none to match", "take the ids out")
+    for source in (*without_ids(tmp_path, X), X):
+        refused(*words, source=source, labels=named)
+        assert metriscope.diagnose(source, numbered, only="retrieval").per_class == want
+        if isinstance(source, Path):
+            again = load_source(source, "all", labels=numbered)
+            assert [again.class_names[c] for c in again.y] == NAMES[Y].tolist()
+            with pytest.raises(InputError, match="has none to match"):
+                load_source(source, "all", labels=named)
+    np.savez(tmp_path / "few.npz", features=X[:9])
+    refused("9 rows but 30 labels", source=tmp_path / "few.npz", labels=numbered)
 
 
 def test_a_row_without_an_id(tmp_path: Path) -> None:

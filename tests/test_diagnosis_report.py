@@ -77,6 +77,16 @@ def test_terminal_fits_and_cuts_no_number(width: int) -> None:
         assert shown in words
 
 
+@pytest.mark.parametrize("width", [40, 60])
+def test_long_labels_fit_with_their_intervals(width: int) -> None:
+    names = ("duplicates.within", "duplicates.conflicting", "duplicates.across", "label_noise")
+    scores = dict.fromkeys(names, 0.1234)
+    intervals = dict.fromkeys(names, Interval(0.1111, 0.2222))
+    text = _print(replace(examined(), scores=scores, intervals=intervals), width)
+    assert max(cell_len(line) for line in text.splitlines()) <= width
+    assert "0.111" in text
+
+
 def test_terminal_begins_with_what_is_wrong_and_says_what_to_do() -> None:
     text = _print(examined(), 100)
     assert text.startswith("1 problem, 1 warning; 2 checks passed, 1 does not apply.\n")

@@ -20,6 +20,7 @@ from metriscope.types import InputError
 from tests.test_diagnosis import BOTH, NAMES, looped, rows, same
 
 N, SAMPLE = 700, 150
+K = (1, 5, 20)
 
 
 @pytest.fixture(autouse=True)
@@ -117,6 +118,29 @@ def test_singletons_are_counted_over_all_rows() -> None:
     assert found.scores["queries.excluded"] == 9
 
 
+def test_training_rows_that_do_not_fit_are_all_searched() -> None:
+    x, y = rows(5, 60, 1.0)
+    train, train_y = rows(6, N, 1.0)
+    train[100:112], train_y[100:112] = x[:12], y[:12]
+    train_y[train_y == 4] = 3  # the rows of class 4 have no answer
+    beside = (train, train_y, called())
+    want = metriscope.diagnose(x, y, train=beside)
+    found = metriscope.diagnose(x, y, train=beside, sample=SAMPLE)
+    assert want.scores["duplicates.across.exact"] == 12 / 60
+    for name in ("duplicates.across", "duplicates.across.exact", *map("knn_accuracy@{}".format, K)):
+        assert found.scores[name] == pytest.approx(want.scores[name], abs=1e-12), name
+        assert found.intervals[name] == want.intervals[name]
+    copies = [item for item in found.items if item.part == "train"]
+    assert {(item.id, item.other) for item in copies} == {
+        (i, f"img{100 + i:04d}") for i in range(12)
+    }
+    assert {f.code: f.severity for f in found.fired}["MS404"] == "problem"
+    assert (
+        "60 queries drawn at random, each searched exactly among all training rows"
+        in (found.about["sampled"])
+    )
+
+
 # ------------------------------------------------------------------------------------- the sample
 
 
@@ -127,9 +151,25 @@ def test_what_is_sampled_says_so_and_has_an_interval() -> None:
     for words in ("900 rows", "600 drawn at random", "50 queries", "700 training rows 600"):
         assert words in said
     sampled = {k for k, v in found.scores.items() if v is not None} - scoring.exact_names()
-    assert not sampled - set(found.intervals) - {"queries.excluded"}
+    small = {"label_noise.surest", "label_noise.surest.low", "label_noise.contradicted"}
+    # A tenth of so small a sample cannot tell those.
+    assert not sampled - set(found.intervals) - {"queries.excluded", *small}
     for name, (low, high) in found.intervals.items():
         assert low <= (found.scores[name] or 0) <= high, name
+    assert "R-precision, MAP@R, hubness and others" in said
+
+
+def test_intervals_of_a_sample_hold_what_is_true_of_all() -> None:
+    """A bootstrap over queries that are each other's gallery holds MAP@R in 10 of these 12."""
+    x, y = rows(9, 3000, 1.2)
+    want = metriscope.diagnose(x, y, only="retrieval").scores
+    inside = dict.fromkeys(("r_precision", "map@r"), 0)
+    for seed in range(12):
+        found = metriscope.diagnose(x, y, only="retrieval", sample=400, queries=20, seed=seed)
+        for name in inside:
+            low, high = found.intervals[name]
+            inside[name] += low <= (want[name] or 0) <= high
+    assert min(inside.values()) >= 11
 
 
 def test_rows_that_fit_are_not_sampled() -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from metriscope import losses
 from metriscope.integrations._names import original
 from metriscope.integrations.lightning import MonitorCallback
 from metriscope.types import InputError
@@ -191,3 +192,54 @@ def test_a_plain_function(tmp_path: Path) -> None:
     assert callback.monitor.trace["step"] == [2, 4]
     assert callback.monitor.trace["active.terms"] == [None, None]
     assert all(share > 0 for share in callback.monitor.trace["active.effective"])
+
+
+def test_two_callbacks_are_resumed_apart(tmp_path: Path) -> None:
+    """Each with its own state and its own rows; the file of one is not the other's."""
+
+    class Two(type(module())):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__("arcface")
+            self.second = losses.create("triplet", margin=0.5)
+
+        def training_step(self, batch: list[Tensor], index: int) -> Tensor:
+            z = self(batch[0])
+            return self.criterion(z, batch[1]) + self.second(z, batch[1])
+
+    def run(epochs: int, path: Path | None) -> tuple[Any, list[MonitorCallback]]:
+        both = [MonitorCallback(**OPTIONS), MonitorCallback("second", name="second", **OPTIONS)]
+        torch.manual_seed(0)
+        ran = trainer(tmp_path, callbacks=both, max_epochs=epochs)
+        ran.fit(Two(), loader(), ckpt_path=path)
+        return ran, both
+
+    _, wanted = run(3, None)
+    first, _ = run(1, None)
+    first.save_checkpoint(tmp_path / "one.ckpt")
+    _, found = run(3, tmp_path / "one.ckpt")
+    for mine, theirs, name in zip(found, wanted, ("arcface", "triplet"), strict=True):
+        assert mine.monitor is not None
+        assert theirs.monitor is not None
+        assert mine.monitor.about["loss"] == name
+        assert mine.monitor.trace["step"] == [2, 4, 6, 8, 10, 12]
+        assert mine.monitor.trace["loss"] == pytest.approx(theirs.monitor.trace["loss"], rel=1e-5)
+    assert [each.prefix for each in found] == ["metriscope/", "metriscope/second/"]
+
+
+def test_two_callbacks_of_one_name(tmp_path: Path) -> None:
+    both = [MonitorCallback(), MonitorCallback("head")]
+    with pytest.raises(InputError, match=r"both log as 'metriscope/': give .* name='second'"):
+        trainer(tmp_path, callbacks=both).fit(module(), loader())
+    with pytest.raises(InputError, match="name is 'a/b'; it must be letters"):
+        MonitorCallback(name="a/b")
+
+
+def test_the_state_of_another_loss(tmp_path: Path) -> None:
+    first = trainer(tmp_path, callbacks=[MonitorCallback(**OPTIONS)], max_epochs=1)
+    first.fit(module(), loader())
+    first.save_checkpoint(tmp_path / "one.ckpt")
+    saved = torch.load(tmp_path / "one.ckpt", weights_only=True)
+    callback = MonitorCallback(losses.create("triplet"), **OPTIONS)
+    callback.load_state_dict(saved["callbacks"]["MonitorCallback"])
+    with pytest.raises(InputError, match="state of a monitor of arcface, and this one is of trip"):
+        trainer(tmp_path, callbacks=[callback]).fit(module(), loader())

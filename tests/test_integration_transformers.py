@@ -181,6 +181,52 @@ def test_a_resumed_run_is_an_uninterrupted_one(tmp_path: Path) -> None:
         assert found[name] == pytest.approx(wanted.trace[name], rel=1e-5)
 
 
+class Twice(WithLoss):
+    """Two losses, each with a monitor of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.second = losses.create("triplet", margin=0.5)
+
+    def forward(self, input_ids: Tensor, labels: Tensor | None = None) -> Any:
+        found = super().forward(input_ids, labels)
+        return found | {"loss": found["loss"] + self.second(found["embeddings"], labels)}
+
+
+def test_two_callbacks_are_resumed_apart(tmp_path: Path) -> None:
+    def run(epochs: int, folder: str, **options: Any) -> list[MonitorCallback]:
+        both = [
+            MonitorCallback(**OPTIONS),
+            MonitorCallback("second", prefix="second/", **OPTIONS),
+        ]
+        ran = trainer(
+            tmp_path / folder, both[0], Twice(), num_train_epochs=epochs, save_strategy="epoch"
+        )
+        ran.add_callback(both[1])
+        ran.train(**options)
+        return both
+
+    wanted = run(3, "whole")
+    run(1, "parts")
+    found = run(3, "parts", resume_from_checkpoint=True)
+    for mine, theirs, name in zip(found, wanted, ("arcface", "triplet"), strict=True):
+        assert mine.monitor is not None
+        assert theirs.monitor is not None
+        assert mine.monitor.about["loss"] == name
+        assert mine.monitor.trace["step"] == [2, 4, 6, 8, 10, 12]
+        assert mine.monitor.trace["loss"] == pytest.approx(theirs.monitor.trace["loss"], rel=1e-5)
+
+
+def test_two_callbacks_of_one_name(tmp_path: Path) -> None:
+    first, model = MonitorCallback(**OPTIONS), Twice()
+    ran = trainer(tmp_path, first, model)
+    ran.add_callback(MonitorCallback("second", **OPTIONS))
+    with pytest.raises(InputError, match=r"both log as 'metriscope/': give .* name='second'"):
+        ran.train()
+    assert not any(each._forward_hooks or each._forward_pre_hooks for each in model.modules())
+    trainer(tmp_path, first, Twice(), num_train_epochs=1).train()  # alone
+
+
 def test_a_checkpoint_elsewhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     options = {"num_train_epochs": 1, "save_strategy": "steps", "save_steps": 2}
     trainer(tmp_path / "a", MonitorCallback(**OPTIONS), WithLoss(), **options).train()

@@ -219,7 +219,7 @@ def test_copies_in_training_and_in_a_gallery_say_where() -> None:
     assert sorted((item.id, item.other) for item in items) == pairs
     assert {item.part for item in items} == {"gallery"}
     share = 5 / len(test)
-    assert shares(search, gallery=True) == {
+    assert shares(search, "gallery") == {
         "duplicates.gallery": share,
         "duplicates.gallery.exact": share,
     }

@@ -281,8 +281,8 @@ def test_parameters_of_the_loss_that_no_optimiser_holds() -> None:
     other = torch.optim.SGD(loss.parameters(), lr=0.5)
     with Monitor(model, loss, every=1) as monitor:
         for step, (x, y) in enumerate(batches(2)):
-            assert monitor.about["missing_parameters"] == (["weight"] if step else None)
             loss(model(x), y).backward()
+            assert monitor.about["missing_parameters"] == (["weight"] if step else None)
             optimizer.step()
         other.step()
         assert monitor.about["missing_parameters"] == []

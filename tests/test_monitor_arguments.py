@@ -21,6 +21,7 @@ from tests.monitor_loops import make_model
         ({"groups": {"loss": []}}, "groups\\['loss'\\]"),
         ({"groups": {"head": ["weight"]}}, "groups\\['head'\\]"),
         ({"loss": "triplet"}, "loss is str"),
+        ({"writers": [print]}, "writers: builtin_function_or_method is none"),
     ],
 )
 def test_bad_arguments(options: dict[str, Any], says: str) -> None:
@@ -41,5 +42,7 @@ def test_bad_observations() -> None:
             monitor.observe(z.sum(), z, [1, 2])
     with pytest.raises(InputError, match="not the state"):
         monitor.load_state_dict({"steps": 3})
+    with pytest.raises(InputError, match="not whole: no steps, calls"):
+        monitor.load_state_dict({"version": 1})
     with pytest.raises(InputError, match="no process group"):
         Monitor(make_model(), distributed=True).attach()

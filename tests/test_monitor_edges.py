@@ -289,7 +289,7 @@ def test_mixed_precision() -> None:
 
 
 def test_a_gradient_scaler() -> None:
-    """Norms are of the gradient without its scale; a step that the scaler skips is none."""
+    """Norms are of the gradient without its scale; a step that is skipped is none, but told."""
     plain = train(triplet(), 5, every=1).trace
     model, loss = make_model(), triplet()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -305,7 +305,10 @@ def test_a_gradient_scaler() -> None:
     assert monitor.trace["step"] == [1, 2, 3, 4, 5]
     assert close(monitor.trace["grad_norm.model"], plain["grad_norm.model"])
     assert close(monitor.trace["active.effective"], plain["active.effective"])
-    assert monitor.about["nonfinite"] is None
+    place = {"step": 3, "first": "gradient of model", "skipped": True}
+    assert (monitor.about["nonfinite"], monitor.about["skipped"]) == (place, 1)
+    (found,) = [f for f in monitor.findings if f.code == "MS210"]
+    assert found.severity == "warning"
 
 
 def test_parameters_that_model_and_loss_share() -> None:

@@ -68,9 +68,10 @@ def run(case: str, rank: int = 0, world: int = 1, wrap: Any = None) -> dict[str,
     """A plain loop on this process's rows of each batch."""
     name, _, how = case.partition(", ")
     net, loss, writer = make_model(), make(name), Rows()
-    model = wrap(net) if wrap else net
+    model = wrap(net) if wrap and how != "model left out" else net
     criterion: Any = loss
-    if wrap and isinstance(loss, nn.Module) and list(loss.parameters()):
+    left_out = how in ("loss left out", "by hand")
+    if wrap and not left_out and isinstance(loss, nn.Module) and list(loss.parameters()):
         criterion = wrap(loss)
     if how == "gathering" and wrap and name == "pml":
         from pytorch_metric_learning.utils.distributed import DistributedLossWrapper
@@ -92,9 +93,25 @@ def run(case: str, rank: int = 0, world: int = 1, wrap: Any = None) -> dict[str,
                 value = monitor(z, y)
             optimizer.zero_grad()
             value.backward()
+            if how == "by hand":
+                average(loss.parameters())
             optimizer.step()
     assert (writer.steps == []) == (rank > 0 and how != "alone")
-    return {"trace": monitor.trace, "about": monitor.about, "drawn": torch.rand(2).tolist()}
+    return {
+        "trace": monitor.trace,
+        "about": monitor.about,
+        "fired": [found.code for found in monitor.findings],
+        "drawn": torch.rand(2).tolist(),
+    }
+
+
+def average(parameters: Any) -> None:
+    """Reduce gradients without DistributedDataParallel."""
+    import torch.distributed as dist
+
+    for parameter in parameters:
+        dist.all_reduce(parameter.grad)
+        parameter.grad /= dist.get_world_size()
 
 
 def gathered(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -122,6 +139,11 @@ SAME = {
     "scl, uneven": 1,
 }  # and how many steps are those of one process
 DRAWS = ("infonce, even", "infonce, alone")
+APART = {
+    "arcface, loss left out": ["loss"],
+    "triplet, model left out": ["model"],
+    "arcface, by hand": [],
+}  # which gradients are never shared
 TOLD = ("loss", "active.terms", "active.samples", "active.effective", "grad_share.top", "excluded")
 NORMS = ("grad_norm.model", "grad_norm.loss")
 
@@ -141,7 +163,7 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     command = [sys.executable, "-c", code]
     children = [
         subprocess.Popen(
-            [*command, str(rank), str(port), json.dumps([*SAME, *DRAWS]), str(out)],
+            [*command, str(rank), str(port), json.dumps([*SAME, *DRAWS, *APART]), str(out)],
             cwd=Path(__file__).parents[1],
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             stderr=subprocess.PIPE,
@@ -185,3 +207,22 @@ def test_asking_again_draws_nothing(joined: list[dict[str, Any]]) -> None:
         assert watched["drawn"] == alone["drawn"]
         assert watched["about"]["batch_size"] == 2 * alone["about"]["batch_size"] == B
         assert alone["about"]["world_size"] == 1
+
+
+@pytest.mark.parametrize("case", APART)
+def test_gradients_that_are_not_shared(case: str, joined: list[dict[str, Any]]) -> None:
+    for found in (each[case] for each in joined):
+        assert list(found["about"]["unreduced"]) == APART[case]
+        assert ("MS217" in found["fired"]) == bool(APART[case])
+        own = APART[case] or ["loss"]  # by hand: after they were measured
+        for name in ("model", "loss") if case.startswith("arcface") else ("model",):
+            norms = found["trace"][f"grad_norm.{name}"]
+            assert [norm is None for norm in norms[1:]] == [name in own] * (STEPS - 1)
+
+
+def test_shared_gradients_and_losses_of_single_rows(joined: list[dict[str, Any]]) -> None:
+    for case in SAME:
+        for found in joined:
+            assert "MS217" not in found[case]["fired"]
+            apart = case.partition(",")[0] not in ("arcface", "function") and "gather" not in case
+            assert ("MS215" in found[case]["fired"]) == apart, case

@@ -63,7 +63,7 @@ def test_the_first_number_that_is_not_finite(place: str) -> None:
             optimizer.zero_grad()
             monitor(model(x), y).backward()
             optimizer.step()
-    assert monitor.about["nonfinite"] == {"step": 4, "first": place}
+    assert monitor.about["nonfinite"] == {"step": 4, "first": place, "skipped": False}
     assert any(f.code == "MS210" for f in monitor.findings)
 
 

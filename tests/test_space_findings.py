@@ -38,6 +38,36 @@ def test_a_collapsed_space_is_only_called_collapsed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("rank", "recall", "step"), [(9.0, 1.0, "subtract the mean"), (9.0, 0.1, "smaller margin")]
+)
+def test_an_offset_is_told_from_a_collapse(rank: float, recall: float, step: str) -> None:
+    finding = said(
+        space(spread__total=1e-4, rank__effective__centred=rank, recall_1=recall), "MS101"
+    )
+    assert finding.severity == "problem"
+    assert step in finding.next_step
+    assert ("their structure is left" in finding.message) == ("subtract" in step)
+
+
+def test_of_unrelated_labels_nothing_else_is_said_of_the_classes() -> None:
+    scores = {"label_noise": 0.7, "label_noise.low": 0.6, "label_noise.high": 0.8}
+    scores |= {"recall@1": 0.21, "classes.clumped": 0.2, "hubness.top": 0.2}
+    scores |= {"hubness.top.usual": 0.1}
+    about = {"rows": 1_000, "classes": 5, "dim": 16, "queries": 1_000, "chance": 0.2}
+    subject = Subject("space", scores, about=about, examined=pair(50).examined)
+    assert said(subject, "MS408").severity == "problem"
+    for code in ("MS105", "MS106", "MS107", "MS403"):
+        assert said(subject, code).message.endswith("see MS408.")
+
+
+def test_a_quiet_check_never_shows_a_value_beyond_its_limit() -> None:
+    quiet = space(label_noise=0.184, label_noise__low=0.001, label_noise__high=0.3)
+    found = said(quiet, "MS403")
+    assert found.severity == "ok"
+    assert (found.value, found.threshold) == (0.001, 0.0015)
+
+
+@pytest.mark.parametrize(
     ("rank", "words", "step"),
     [(60.0, "their structure is left", "centring"), (3.0, "little structure is left", "epochs")],
 )

@@ -258,14 +258,40 @@ def test_margins_of_cosines_and_angles_have_their_own_bounds(
 def test_the_first_place_says_the_cause() -> None:
     causes = set()
     for first in ("embeddings", "loss", "gradient of model"):
-        where = {"nonfinite": {"step": 250, "first": first}}
+        where = {"nonfinite": {"step": 250, "first": first, "skipped": False}}
         found = _get(training(row=[*FALLING[:24], None, None], about=where), "MS210")
         assert (found.severity, found.value) == ("problem", 250.0)
         assert f"in the {first}, at step 250" in found.message
         causes.add(found.cause)
     assert len(causes) == 3
-    skipped = training(about={"nonfinite": {"step": 20, "first": "gradient of model"}})
-    assert _get(skipped, "MS210").severity == "warning"
+    assert _get(training(about={"nonfinite": {**where["nonfinite"], "step": 20}}), "MS210").message
+
+
+@pytest.mark.parametrize(
+    ("first", "skipped", "streak", "after", "severity"),
+    [
+        ("gradient of model", False, 0, 1.0, "warning"),
+        ("gradient of model", False, 0, math.nan, "problem"),
+        ("gradient of model", False, 0, None, "problem"),
+        ("gradient of model", True, 0, 1.0, "warning"),
+        ("gradient of model", True, 16, None, "warning"),
+        ("gradient of model", True, 17, None, "problem"),
+        ("loss", True, 1, 1.0, "problem"),
+        ("embeddings", False, 0, math.nan, "problem"),
+    ],
+)
+def test_what_is_not_finite_may_pass(
+    first: str, skipped: bool, streak: int, after: float | None, severity: str
+) -> None:
+    about = {
+        "nonfinite": {"step": 195, "first": first, "skipped": skipped},
+        "skipped": streak + skipped,
+        "skipped_since_update": streak,
+    }
+    found = _get(training(row=[*FALLING[:19], *[after] * 4], about=about), "MS210")
+    assert found.severity == severity
+    assert ("finite again" in found.message) == (after == 1.0)
+    assert ("skipped" in found.message) == skipped
 
 
 def test_missing_parameters_are_named() -> None:
@@ -289,6 +315,22 @@ def test_advice_speaks_to_its_user() -> None:
         if "training" in check.of:
             subject = training("triplet", params={"margin": 2.0}, about={"nonfinite": None})
             assert "--" not in _get(subject, check.code).next_step
+
+
+def test_a_model_that_was_good_before_has_no_fall_to_show() -> None:
+    """Flat losses of fine-tuning; the same values where the labels would be ignored do fire."""
+    rows = [1.0, *([1.03, 1.01, 1.05] * 13)]
+    for loss, good in (("infonce", 1.3), ("scl", 2.4)):
+        assert not _get(training(loss, [good * r for r in rows]), "MS202").fired
+        assert _get(training(loss, [4.1 * r for r in rows]), "MS202").fired
+    assert not _get(training("triplet", [0.014, *[0.018] * 39], {"margin": 0.2}), "MS202").fired
+
+
+def test_a_loss_within_its_noise_has_not_risen() -> None:
+    noisy = _get(training("unknown", [0.95, *([1.0, 1.05, 0.96] * 13)]), "MS202")
+    assert "within its noise" in noisy.message
+    risen = _get(training("unknown", [0.95, *([1.3, 1.31] * 20)]), "MS202")
+    assert "rose by" in risen.message
 
 
 def test_a_noisy_loss_does_not_rise() -> None:
@@ -315,6 +357,6 @@ def test_an_untrained_network_that_starts_in_one_point_may_leave_it() -> None:
 def test_many_rows_of_one_loss_agree_with_their_suffix() -> None:
     """A window that slides over a steady state says the same at every place."""
     for start in range(5):
-        subject = training(row=[1.0 + 0.01 * ((i + start) % 5) for i in range(51)])
+        subject = training(row=[4.0 + 0.01 * ((i + start) % 5) for i in range(51)])
         fired = {f.code for f in examine_subject(subject) if f.fired}
         assert fired == {"MS202"}

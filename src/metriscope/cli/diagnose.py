@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +122,8 @@ def _diagnose(
     from metriscope.diagnosis import saving
     from metriscope.progress import progress
 
-    if out is not None:
-        saving.claim(out)
-    with progress(sys.stderr) as display:
+    claimed = nullcontext() if out is None else saving.claimed(out)
+    with claimed, progress(sys.stderr) as display:
         examined = run(
             source,
             notify=display.note,

@@ -65,8 +65,11 @@ def ids_of(ids: Any, origin: str) -> np.ndarray:
 def as_array(values: Any, what: str, origin: str) -> np.ndarray:
     """An array of anything that is one, or an InputError.
 
-    Tensors may require gradients, lie on another device, or be bfloat16, which NumPy does not have.
+    A sparse matrix, a dictionary, a number or None is none. Tensors may require gradients, lie on
+    another device, or be bfloat16, which NumPy does not have.
     """
+    if hasattr(values, "toarray") and hasattr(values, "nnz"):
+        raise InputError(f"{origin}: {what} is a sparse matrix; give {what}.toarray().")
     try:
         if hasattr(values, "detach"):  # a tensor, without importing torch
             values = values.detach().cpu()
@@ -79,6 +82,11 @@ def as_array(values: Any, what: str, origin: str) -> np.ndarray:
             f"{origin}: x and y must be arrays, (n, d) numbers and n labels; {what}: "
             f"{' '.join(str(error).split())}"
         ) from error
+    if not array.ndim:
+        kind = "None" if values is None else f"of type {type(values).__name__}"
+        raise InputError(
+            f"{origin}: {what} is {kind}, not an array; give (n, d) numbers and n labels."
+        )
     return array
 
 

@@ -47,13 +47,25 @@ class LabelFile:
     ids: np.ndarray | None = None
 
     def of(self, ids: np.ndarray | None, origin: str) -> Labels:
-        """The labels of the rows with these ids; all in order where either side has none.
+        """The labels of the rows with these ids; all in order where the labels have none.
+
+        Rows without ids are numbered from 0, where the labels' ids are such numbers.
 
         Raises:
-            InputError: a row whose id has no label, an id with two.
+            InputError: a row whose id has no label, an id with two; rows without ids for labels
+                whose ids are names.
         """
-        if self.ids is None or ids is None:
+        if self.ids is None:
             return self.labels
+        if ids is None:
+            numbers = np.arange(len(self.ids))
+            if not np.array_equal(np.sort(self.ids.astype(str)), np.sort(numbers.astype(str))):
+                raise InputError(
+                    f"{self.origin} has ids ({show_some(self.ids.tolist())}), but {origin} has "
+                    "none to match them with. Give the rows their ids (a column 'id'; in Python "
+                    "ids=), or take the ids out of the labels, which then go by order."
+                )
+            ids = numbers
         if ids.dtype.kind != self.ids.dtype.kind:
             return self._by_text.of(ids.astype(str), origin)
         order, known = self._sorted

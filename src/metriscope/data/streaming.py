@@ -240,6 +240,7 @@ def _parquet(paths: Sequence[Path], labels: Path | LabelFile | None, ids: bool) 
         np.broadcast_to(np.int64(0), (total, width)),
         total if given is None or by_id else len(given.labels),
     )
+    in_order = None if given is None or by_id else given.of(None, origin)
 
     def blocks() -> Blocks:
         start, before = 0, None
@@ -258,10 +259,10 @@ def _parquet(paths: Sequence[Path], labels: Path | LabelFile | None, ids: bool) 
                     called_ids = ids_in(batch.column(called), origin, start) if called else _NONE
                     if given is None:
                         found = labels_in([batch.column(own)], origin, start)
-                    elif by_id:
+                    elif in_order is None:
                         found = given.of(called_ids, origin)
                     else:
-                        found = given.labels.take(rows)
+                        found = in_order.take(rows)
                     split = batch.column("split").to_pylist() if "split" in names else None
                     split = None if split is None else np.asarray(split, str)
                     yield Table(

@@ -66,6 +66,16 @@ def confusions(search: Search) -> tuple[Confusion, ...]:
     )
 
 
+def by_chance(search: Search) -> float | None:
+    """Recall@1 that labels in random order would have: mean share of a query's rows to find.
+
+    None where nothing was searched.
+    """
+    if not search.asked.any() or search.gallery_rows < 1:
+        return None
+    return min(float(search.relevant[search.asked].mean()) / search.gallery_rows, 1.0)
+
+
 def wilson(right: int, n: int, confidence: float) -> Interval:
     """Wilson's score interval of a share, which also holds near 0 and 1 and for few queries."""
     z = NormalDist().inv_cdf((1 + confidence) / 2)

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any, get_args
 
 from metriscope.data.checks import ZeroVectors
@@ -15,7 +16,7 @@ from metriscope.data.unit_rows import ClassCodes, UnitRows
 from metriscope.diagnosis import scoring
 from metriscope.diagnosis import search as searching
 from metriscope.diagnosis.about import about_rows
-from metriscope.diagnosis.classes import confusions, per_class
+from metriscope.diagnosis.classes import by_chance, confusions, per_class
 from metriscope.diagnosis.items import shares, suspects
 from metriscope.diagnosis.reading import Read, Roles, read
 from metriscope.diagnosis.result import Diagnosis
@@ -103,11 +104,12 @@ def diagnose(
         queries=asked,
         seed=seed,
         search=bool(chosen & {"retrieval", "findings"}),
+        search_train="findings" in chosen,
         progress=progress,
     )
-    for sentence in found.notes:
-        notify(sentence)
     examined = _examined(found, chosen, confidence, resamples, seed)
+    for sentence in examined.about["notes"]:
+        notify(sentence)
     about = {
         "source": _source(embeddings, roles),
         "labels": _said(labels),
@@ -133,27 +135,33 @@ def _examined(
     groups = None if "findings" in chosen else chosen
     scores = scoring.measured(space, moments, groups)
     bounds: dict[str, Interval] = {}
-    done, queries = Diagnosis(scores), 0
+    done, search = Diagnosis(scores), None
     if chosen & {"retrieval", "findings"}:
         in_gallery = found.roles.gallery is not None
         search, ranked = _searches(found)
-        queries = int(search.asked.sum())
         if moments is not None or in_gallery:
             scores |= scoring.of_search(search, ranked)
             scores["queries.excluded"] = float(_excluded(found, search))
         bounds |= scoring.of_queries(scores, search, ranked, confidence, resamples, seed)
         table = per_class(search, names, *found.by_class, confidence)
         done = replace(done, per_class=table, confusions=confusions(search))
+        if in_gallery:
+            scores["gallery.spread"] = found.gallery_spread
         if "findings" in chosen:
+            beside = found.streamed_train
+            in_train = None if beside is None else beside.search(space.test, found.coding[1])
+            if in_train is not None:
+                scores |= scoring.of_training_search(in_train)
             if moments is not None or in_gallery:
-                scores |= (copies := shares(search, gallery=in_gallery))
+                scores |= (copies := shares(search, "gallery" if in_gallery else "within"))
                 bounds |= scoring.of_shares(copies, len(search.y), confidence)
-            bounds |= scoring.of_training(scores, space, confidence)
-            done = replace(done, items=suspects(space, search, gallery=in_gallery))
+            bounds |= scoring.of_training(scores, space, in_train, confidence)
+            done = replace(done, items=suspects(space, search, in_train, gallery=in_gallery))
     if moments is not None:
-        sure = scoring.exact_names() | bounds.keys() | {"queries.excluded"}
+        sure = scoring.exact_names() | bounds.keys() | {"queries.excluded", "gallery.spread"}
         bounds |= scoring.of_sample(scores, space, sure, groups, confidence, seed)
-    about = about_rows(found, queries)
+    about = about_rows(found, search)
+    about["chance"] = None if search is None else by_chance(search)
     if scores.get("classes.clumped"):
         clumped = space.moments.codes[space.clumped].tolist()
         about["clumped_classes"] = [names[code] for code in clumped]
@@ -175,7 +183,8 @@ def _searches(found: Read) -> tuple[Search, Search]:
 def _excluded(found: Read, search: Search) -> int:
     """Queries without anything to find: of all rows where they search each other."""
     if found.roles.gallery is not None:
-        return int((~search.asked).sum())
+        asked = found.space.test if found.streamed is None else found.streamed.queries
+        return len(asked) - int(search.asked.sum())
     rows, _ = found.by_class
     return int((rows == 1).sum())
 
@@ -239,7 +248,7 @@ def _check(
         ("resamples", resamples, 1),
         ("seed", seed, 0),
     ):
-        require(isinstance(value, int) and value >= least, name, value, f"{least} or more")
+        require(isinstance(value, Integral) and value >= least, name, value, f"{least} or more")
     require(0 < confidence < 1, "confidence", confidence, "between 0 and 1")
 
 

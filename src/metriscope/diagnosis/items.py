@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from metriscope.diagnosis.search import Search
-from metriscope.diagnostics._suspects import SAME, copies, far_out, mislabelled
+from metriscope.diagnostics._suspects import SAME, copies, mislabelled
 from metriscope.diagnostics.base import Space
 from metriscope.types import Embeddings, Item, Scores
 
@@ -16,7 +19,12 @@ MOST = 1_000
 
 
 def suspects(
-    space: Space, search: Search, *, gallery: bool = False, most: int = MOST
+    space: Space,
+    search: Search,
+    train: Search | None = None,
+    *,
+    gallery: bool = False,
+    most: int = MOST,
 ) -> tuple[Item, ...]:
     """Outliers, likely mislabelled rows, duplicates; each kind worst first.
 
@@ -28,6 +36,7 @@ def suspects(
     Args:
         space: rows in memory, with training rows if there are any.
         search: of the examined rows, among themselves or in a gallery.
+        train: among training rows that are not in memory together.
         gallery: whether it was a gallery.
         most: items of a kind.
     """
@@ -36,23 +45,23 @@ def suspects(
     return (
         *_outliers(space)[:most],
         *_mislabelled(space)[:most],
-        *_duplicates(space, search, "gallery" if gallery else "same")[:most],
+        *_duplicates(space, {"gallery" if gallery else "same": search, "train": train})[:most],
     )
 
 
-def shares(search: Search, *, gallery: bool = False) -> Scores:
+def shares(search: Search, where: Literal["within", "across", "gallery"] = "within") -> Scores:
     """The scores of ``duplicates`` that a search decides: of its queries, among all it searched.
 
-    ``duplicates.gallery`` and ``.exact`` with a gallery; without, ``duplicates.within``,
-    ``.exact`` and ``duplicates.conflicting``, which those of a sample alone would underestimate.
+    ``duplicates.gallery`` and ``.exact`` in a gallery, ``.across`` among training rows; among
+    themselves ``duplicates.within``, ``.exact`` and ``duplicates.conflicting``. Those of a sample
+    alone would be underestimates.
     Undefined without queries, and where all that was found is at distance 0.
     """
     distance = _distances(search)
     found = copies(distance, _rounding(distance))
     near, exact = found.near.numpy(), found.exact.numpy()
-    where = "gallery" if gallery else "within"
     scores: Scores = {f"duplicates.{where}": None, f"duplicates.{where}.exact": None}
-    if not gallery:
+    if where == "within":
         scores["duplicates.conflicting"] = None
     if not len(near) or not distance.nan_to_num().max() > 0:
         return scores
@@ -61,7 +70,7 @@ def shares(search: Search, *, gallery: bool = False) -> Scores:
 
 
 def _outliers(space: Space) -> list[Item]:
-    found = far_out(space.neighbour_distances, space.neighbours.nearest)
+    found = space.far_out
     if found is None:
         return []
     nearest = space.neighbours.nearest[:, 0].tolist()
@@ -89,7 +98,7 @@ def _mislabelled(space: Space) -> list[Item]:
     ]
 
 
-def _duplicates(space: Space, search: Search, where: str) -> list[Item]:
+def _duplicates(space: Space, searches: Mapping[str, Search | None]) -> list[Item]:
     """Nearest first; a pair within one set of rows once."""
     found = []
     if space.rows > 1:
@@ -102,15 +111,23 @@ def _duplicates(space: Space, search: Search, where: str) -> list[Item]:
         for i, value in _nearest(space.train_distances):
             row, other = _row(space.test, i), _row(space.train, nearest[i])
             found.append(Item("duplicate", *row, *other, value, "train"))
-    names, distance = search.class_names, _distances(search)
-    for i, value in _nearest(distance, _rounding(distance)):
-        row = search.ids[i].item(), names[search.y[i]]
-        other = search.nearest_ids[i, 0].item(), names[search.nearest_y[i, 0]]
-        found.append(Item("duplicate", *row, *other, value, where))
+    for part, search in searches.items():
+        if search is not None:
+            found += _found_again(search, part)
     pairs: dict[tuple[object, ...], Item] = {}
     for item in sorted(found, key=lambda item: item.value):
         pairs.setdefault(_pair(item), item)
     return list(pairs.values())
+
+
+def _found_again(search: Search, part: str) -> list[Item]:
+    """Queries whose nearest is a copy."""
+    found, names, distance = [], search.class_names, _distances(search)
+    for i, value in _nearest(distance, _rounding(distance)):
+        row = search.ids[i].item(), names[search.y[i]]
+        other = search.nearest_ids[i, 0].item(), names[search.nearest_y[i, 0]]
+        found.append(Item("duplicate", *row, *other, value, part))
+    return found
 
 
 def _nearest(distance: Tensor | None, same: float = SAME) -> list[tuple[int, float]]:

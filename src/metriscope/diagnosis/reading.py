@@ -15,6 +15,8 @@ from metriscope.diagnosis.streamed_search import Streamed
 from metriscope.diagnostics.base import Space
 from metriscope.types import Embeddings
 
+TRAIN_K = 20  # training rows that vote on a query's class
+
 
 @dataclass(frozen=True, eq=False)
 class Roles:
@@ -43,7 +45,8 @@ class Read:
     Attributes:
         roles: of what.
         examined, train, gallery: rows in memory. ``gallery`` is None where it does not fit, too.
-        streamed: what a sample of queries found among rows that do not fit.
+        streamed: what a sample of queries found among rows that do not fit. ``streamed_train``:
+            and what among training rows that do not.
         codes: of the classes of all of them.
         device: where to compute.
         notes: what a person should know, a sentence each.
@@ -54,6 +57,7 @@ class Read:
     train: Held | None
     gallery: Held | None
     streamed: Streamed | None
+    streamed_train: Streamed | None
     codes: ClassCodes
     device: str
     notes: list[str]
@@ -83,6 +87,15 @@ class Read:
             return None
         return self._embeddings(self.gallery, "all", self.roles.gallery)
 
+    @cached_property
+    def gallery_spread(self) -> float | None:
+        """Mean squared distance of the gallery's unit vectors to their mean."""
+        if self.gallery_rows is not None:
+            return float(Space(self.gallery_rows, device=self.device).total_spread)
+        if self.roles.gallery is None or self.streamed is None:
+            return None
+        return self.streamed.spread
+
     @property
     def by_class(self) -> tuple[np.ndarray, np.ndarray]:
         """(C,) rows and mean ‖z − m_c‖² of each class, over all rows; NaN where there are none."""
@@ -110,6 +123,7 @@ def read(
     queries: int,
     seed: int,
     search: bool,
+    search_train: bool,
     progress: Progress,
 ) -> Read:
     """Read everything once, and rows that do not fit a second time, to search them.
@@ -120,23 +134,37 @@ def read(
         sample: rows of each role that are held in memory.
         queries: how many rows are searched among rows that do not fit.
         seed: of the sample.
-        search: whether anything is to be searched.
+        search: whether anything is to be searched. ``search_train``: also training rows that do
+            not fit.
         progress: told how far it is.
     """
     examined = sampling.read(roles.examined, reader, sample, seed, progress, moments=True)
-    train = gallery = streamed = None
+    train = gallery = streamed = streamed_train = None
+    chosen = np.sort(examined.order[:queries])
     if roles.train is not None:
         train = sampling.read(roles.train, reader, sample, seed, progress)
+        if train.rows > len(train.x) and search_train:
+            none = streamed_search.no_own(examined, chosen)
+            streamed_train = streamed_search.search(
+                examined, chosen, roles.train, reader, none, progress, TRAIN_K
+            )
     among, own = roles.gallery, streamed_search.own_ids if roles.by_id else streamed_search.no_own
     if among is None and examined.moments is not None:
         among, own = roles.examined, streamed_search.own_rows
     elif among is not None and among.most <= sample:
         gallery, among = sampling.read(among, reader, sample, seed, progress), None
     if among is not None and search:
-        chosen = np.sort(examined.order[:queries])
         streamed = streamed_search.search(
             examined, chosen, among, reader, own(examined, chosen), progress
         )
     return Read(
-        roles, examined, train, gallery, streamed, reader.codes, reader.device, reader.notes
+        roles,
+        examined,
+        train,
+        gallery,
+        streamed,
+        streamed_train,
+        reader.codes,
+        reader.device,
+        reader.notes,
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -37,6 +38,25 @@ def to_json(examined: Examined) -> dict[str, Any]:
         "confusions": [plain_json(vars(confusion)) for confusion in examined.confusions],
         "items": [plain_json(vars(item)) for item in examined.items],
     }
+
+
+@contextmanager
+def claimed(folder: str | Path) -> Iterator[None]:
+    """Claim the folder while something is made for it; if that fails, none is left that was not.
+
+    Raises:
+        InputError, StorageError: as :func:`claim`.
+    """
+    folder = Path(folder)
+    new = not folder.exists()
+    claim(folder)
+    try:
+        yield
+    except BaseException:
+        if new:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+        raise
 
 
 def claim(folder: str | Path) -> None:

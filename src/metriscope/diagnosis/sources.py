@@ -96,12 +96,13 @@ def _streams(what: str, given: Any, labels: Any, ids: Any) -> dict[str, Stream]:
         _alone(what, labels, ids)
         x, y, called = given if len(given) == 3 else (*given, None)
         return {"all": of_table(table_of(x, y, called, origin))}
+    x = as_array(given, "x", origin)
     if labels is None:
         raise NoLabelsError(f"{origin}: vectors without labels; give one for each row.", origin)
     own = None if ids is None else ids_of(ids, origin)
     beside = _beside(labels)
     held = read_labels(beside) if isinstance(beside, Path) else beside
-    x, y = as_array(given, "x", origin), held.of(own, origin)
+    y = held.of(own, origin)
     names = np.empty(0, np.int64) if own is None else own
     return {"all": of_table(Table(x, y, origin, held.class_names, names))}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -30,8 +31,10 @@ class Streamed:
         queries: (q,) which of the held rows they are.
         nearest_y, nearest_ids, squared: (q, k), as in :class:`~metriscope.diagnosis.search.Search`.
         own: (q,) how many rows of its class were left out as its own.
+        known: (q,) whether any row was left out as its own.
         counts: (C,) rows of each class in the gallery.
         collapsed: whether the gallery is one point, whose order would be that of the rows.
+        spread: mean squared distance of its rows to their mean.
     """
 
     queries: np.ndarray
@@ -39,16 +42,23 @@ class Streamed:
     nearest_ids: np.ndarray
     squared: np.ndarray
     own: np.ndarray
+    known: np.ndarray
     counts: np.ndarray
     collapsed: bool
+    spread: float
+
+    def of_classes(self, final: np.ndarray) -> np.ndarray:
+        """(C,) rows of each class in the gallery, by the final code of each code."""
+        counts = np.zeros(int(final.max(initial=-1)) + 1, np.int64)
+        counts[final[: len(self.counts)]] = self.counts
+        return counts
 
     def search(self, embeddings: Embeddings, final: np.ndarray) -> Search:
         """Of the held rows, with the final code of each code."""
         if self.collapsed:
             return nothing(embeddings)
         y, names = embeddings.y[self.queries], embeddings.class_names
-        counts = np.zeros(len(names), np.int64)
-        counts[final[: len(self.counts)]] = self.counts
+        counts = self.of_classes(final)
         return Search(
             y,
             embeddings.ids[self.queries],
@@ -63,7 +73,13 @@ class Streamed:
 
 
 def search(
-    held: Held, queries: np.ndarray, gallery: Rows, reader: UnitRows, own: Own, progress: Progress
+    held: Held,
+    queries: np.ndarray,
+    gallery: Rows,
+    reader: UnitRows,
+    own: Own,
+    progress: Progress,
+    k: int = K,
 ) -> Streamed:
     """Search some held rows among all rows of a gallery.
 
@@ -73,12 +89,12 @@ def search(
         reader: that read ``held``, for the codes of classes.
         own: the rows of a block that a query must not find.
         progress: told how far it is.
+        k: neighbours of each query.
     """
     z, y = _unit(held.x[queries], reader.device), held.y[queries]
-    nearest, beside = ops.NearestSoFar(z, min(K, gallery.most)), _Beside()
+    nearest, beside = ops.NearestSoFar(z, min(k, gallery.most)), _Beside()
     left_out, counts = np.zeros(len(queries), np.int64), np.zeros(0, np.int64)
-    first: Tensor | None = None
-    collapsed = True
+    known, spread, collapsed = np.zeros(len(queries), bool), _Spread(), True
     for stream in gallery.streams:
         for block in reader.read(stream):
             start, block_y = nearest.count, block.y.cpu().numpy()
@@ -86,14 +102,17 @@ def search(
             nearest.add(block.z, torch.from_numpy(mine).to(reader.device))
             beside.add(nearest.rows.cpu().numpy(), start, block_y, block.table.ids)
             left_out += ((mine >= 0) & (block_y[mine] == y[:, None])).sum(1)
+            known |= (mine >= 0).any(1)
             counts = _counted(counts, block_y)
-            first = block.z[:1].clone() if first is None else first
-            collapsed = collapsed and bool((block.z - first).norm(dim=1).max() <= RESOLUTION)
+            farthest = spread.add(block.z)
+            collapsed = collapsed and farthest <= RESOLUTION
             progress(f"searching {gallery.origin}", nearest.count, gallery.most)
     found_y, found_ids = beside.of(nearest.rows.cpu().numpy())
     squared = nearest.squared.cpu().numpy()
     squared[found_y < 0] = np.nan
-    return Streamed(queries, found_y, found_ids, squared, left_out, counts, collapsed)
+    return Streamed(
+        queries, found_y, found_ids, squared, left_out, known, counts, collapsed, spread.mean()
+    )
 
 
 def own_rows(held: Held, queries: np.ndarray) -> Own:
@@ -116,6 +135,32 @@ def no_own(held: Held, queries: np.ndarray) -> Own:
     """In a gallery, where one side has no ids: none."""
     none = np.full((len(queries), 1), -1)
     return lambda block, start: none
+
+
+class _Spread:
+    """Mean squared distance of rows to their mean, from differences to the first of them."""
+
+    def __init__(self) -> None:
+        self._rows, self._squares = 0, 0.0
+        self._first: Tensor | None = None
+        self._sum: Tensor | None = None  # (1, d)
+
+    def add(self, z: Float[Tensor, "n d"]) -> float:
+        """The next rows; how far the farthest of them is from the first of all."""
+        if self._first is None or self._sum is None:
+            self._first, self._sum = z[:1].clone(), torch.zeros_like(z[:1])
+        away = z - self._first
+        squares = away.square().sum(1)
+        self._rows, self._squares = self._rows + len(z), self._squares + float(squares.sum())
+        self._sum += away.sum(0)
+        return math.sqrt(float(squares.max()))
+
+    def mean(self) -> float:
+        """Of all rows so far; 0 of none."""
+        if self._sum is None:
+            return 0.0
+        centre = float((self._sum / self._rows).square().sum())
+        return max(self._squares / self._rows - centre, 0.0)
 
 
 class _Beside:

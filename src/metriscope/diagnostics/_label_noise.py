@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from metriscope.diagnostics._confident_labels import Contradicted, contradicted, whitening
+
 _FEWEST = 5  # rows of a class that others can be held against
 _NUMBERS = 1 << 21  # rows × classes that are held at once
 _DIRECTIONS = 128  # of largest variance, in which classes are told apart
 _WIDE = 2048  # dimensions above which these are found by iteration
-_SHRINKAGE = 0.1  # of the covariance to a multiple of the identity
 _UNSEEN = 0.05  # share of neighbours that is added to that of every class
 _REACH = 1e6  # of scores: exp of less is 0
 
@@ -30,6 +31,7 @@ class LabelNoise:
         wrong: (n,) probability that a row's label is wrong; 0 where it is not judged.
         instead: (n,) code of the likeliest class; the label where it is not judged.
         agreed: (n,) whether more of its nearest neighbours are of that class than of its label.
+        surest: see :func:`contradicted`.
     """
 
     rate: float
@@ -39,6 +41,7 @@ class LabelNoise:
     wrong: Float[Tensor, " n"]
     instead: Int[Tensor, " n"]
     agreed: Bool[Tensor, " n"]
+    surest: Contradicted | None = None
 
 
 def label_noise(
@@ -82,7 +85,9 @@ def label_noise(
     wrong, instead, agreed = z.new_zeros(len(y)), y.clone(), torch.zeros_like(judged)
     wrong[rows], instead[rows], agreed[rows] = 1 - right, codes[best], agree
     share = 1 - 1 / len(codes)
-    return LabelNoise(epsilon * share, low * share, high * share, judged, wrong, instead, agreed)
+    rates = epsilon * share, low * share, high * share
+    surest = contradicted(x, label, voters, len(codes))
+    return LabelNoise(*rates, judged, wrong, instead, agreed, surest)
 
 
 def _main_directions(z: Float[Tensor, "n d"]) -> Float[Tensor, "n r"]:
@@ -131,7 +136,7 @@ class _Model:
         mass = right.new_zeros(classes).index_add_(0, label, right).clamp_min_(1e-9)
         means = x.new_zeros(classes, x.shape[1]).index_add_(0, label, x * right[:, None])
         means /= mass[:, None]
-        whiten = _whitening((x - means[label]) * right.sqrt()[:, None])
+        whiten = whitening((x - means[label]) * right.sqrt()[:, None])
         return cls(x @ whiten, means @ whiten, label, right, mass, voters)
 
     def evidence(
@@ -162,17 +167,6 @@ class _Model:
             found.append((pi.gather(1, mine)[:, 0], best[:, 0], more[:, 0]))
         own, best, agree = (torch.cat(parts) for parts in zip(*found, strict=True))
         return own, best, agree
-
-
-def _whitening(residuals: Float[Tensor, "n r"]) -> Float[Tensor, "r r"]:
-    covariance = residuals.T @ residuals / len(residuals)
-    mean = covariance.diagonal().mean()
-    if not bool(mean > 0):  # each class is one point
-        mean = torch.ones_like(mean)
-    values, vectors = torch.linalg.eigh(covariance / mean)
-    shrunk = (1 - _SHRINKAGE) * values.clamp_min(0) + _SHRINKAGE
-    whitening: Tensor = vectors / (mean * shrunk).sqrt()
-    return whitening
 
 
 def _weights(model: _Model) -> tuple[float, float]:

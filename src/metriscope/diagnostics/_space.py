@@ -12,6 +12,7 @@ from torch import Tensor
 from metriscope import ops
 from metriscope.diagnostics._clumps import clumped_classes
 from metriscope.diagnostics._label_noise import LabelNoise, label_noise
+from metriscope.diagnostics._suspects import far_out
 from metriscope.types import Embeddings, InputError
 
 RESOLUTION = 1e-14
@@ -235,6 +236,14 @@ class Space(Moments):
         """Which classes of ``moments`` are several clumps; see ``class_clumps``."""
         own = self.y[self.neighbours.nearest[:, 0]] == self.y
         return clumped_classes(self.residuals, self.class_index, self.moments.means, own)
+
+    @cached_property
+    def far_out(self) -> tuple[Bool[Tensor, " n"], Float[Tensor, " n"]] | None:
+        """Rows far from everything, and how many times as far as usual; see ``outliers``."""
+        if self.collapsed:
+            return None
+        mates = self.moments.counts[self.class_index].long() - 1
+        return far_out(self.neighbour_distances, self.neighbours.nearest, mates)
 
     @cached_property
     def label_noise(self) -> LabelNoise | None:

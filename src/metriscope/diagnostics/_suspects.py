@@ -64,29 +64,34 @@ def copies(distance: Float[Tensor, "n k"], same: float = SAME) -> Copies:
 
 
 def far_out(
-    distance: Float[Tensor, "n k"], nearest: Int[Tensor, "n k"]
+    distance: Float[Tensor, "n k"], nearest: Int[Tensor, "n k"], mates: Int[Tensor, " n"]
 ) -> tuple[Bool[Tensor, " n"], Float[Tensor, " n"]] | None:
     """Rows far from everything, and how many times as far as is usual there and anywhere.
 
-    With D_i the mean distance to the k nearest, r_i = D_i / (median D of these) says how far row i
+    With D_i the mean distance to the min(k, others of its class) nearest, so that a small class
+    need not lie beside another one, r_i = D_i / (median D of these) says how far row i
     is by the measure of its own neighbourhood, so that loose classes are not all outliers. The
     limit is where the upper tail of log r, exponential through its median and its 90th
     percentile, holds one row in 10,000; lighter tails, such as those of Gaussian classes, hold
     fewer. A row is far out where both r_i and D_i / (median D of all) are beyond the limit; the
-    smaller of the two is returned. None of fewer than 20 rows.
+    smaller of the two is returned. A row alone in its class is not judged. None of fewer than 20
+    rows with others of their class.
 
     Args:
         distance: (n, k) to the nearest. nearest: (n, k) their rows.
+        mates: (n,) others of its class.
     """
-    if len(distance) < _FEWEST:
+    judged = mates > 0
+    if int(judged.sum()) < _FEWEST:
         return None
-    mean = distance.mean(1)
-    usual = mean.median().clamp_min(SAME)
-    there = mean[nearest].median(1).values.clamp_min(SAME)
+    few = torch.arange(1, distance.shape[1] + 1, device=mates.device) <= mates[:, None]
+    mean = (distance * few).sum(1) / few.sum(1)  # NaN of a row alone in its class
+    usual = mean[judged].median().clamp_min(SAME)
+    there = mean[nearest].nanmedian(1).values.nan_to_num(nan=float(usual)).clamp_min(SAME)
     local = (mean / there).clamp_min(SAME).log()
-    half, high = local.quantile(torch.tensor([0.5, 0.9]).to(local)).tolist()
+    half, high = local[judged].quantile(torch.tensor([0.5, 0.9]).to(local)).tolist()
     limit = half + (high - half) * math.log(0.5 / FALSE_RATE) / math.log(5)
-    times = torch.minimum(mean / there, mean / usual)
+    times = torch.minimum(mean / there, mean / usual).nan_to_num()
     return (times > math.exp(limit)) & (times > 1), times
 
 

@@ -40,12 +40,25 @@ def knn(space: Space) -> Values:
     found = space.train_neighbours if known else None
     if found is None or train_y is None or seen is None:
         return {f"knn_accuracy@{k}": None for k in _KS}
-    right, rows = dict.fromkeys(_KS, 0), seen.nonzero()[:, 0]
-    for part in rows.split(1024):
-        labels, squared = train_y[found[0][part]], found[1][part]
+    return knn_accuracy(space.y[seen], train_y[found[0][seen]], found[1][seen])
+
+
+def knn_accuracy(
+    y: Int[Tensor, " rows"], labels: Int[Tensor, "rows k"], squared: Float[Tensor, "rows k"]
+) -> dict[str, float | None]:
+    """The scores of rows whose neighbours are known; None of no rows.
+
+    Args:
+        y: classes. labels, squared: of the nearest training rows, 20 or all, nearest first.
+    """
+    if not len(y):
+        return {f"knn_accuracy@{k}": None for k in _KS}
+    right = dict.fromkeys(_KS, 0)
+    pieces = zip(y.split(1024), labels.split(1024), squared.split(1024), strict=True)
+    for own, near, far in pieces:
         for k in _KS:
-            right[k] += int((_winners(labels[:, :k], squared[:, :k]) == space.y[part]).sum())
-    return {f"knn_accuracy@{k}": right[k] / len(rows) for k in _KS}
+            right[k] += int((_winners(near[:, :k], far[:, :k]) == own).sum())
+    return {f"knn_accuracy@{k}": right[k] / len(y) for k in _KS}
 
 
 def _winners(

@@ -5,7 +5,15 @@ from __future__ import annotations
 from metriscope.diagnostics._suspects import mislabelled
 from metriscope.diagnostics.base import Score, Space, Values, diagnostic
 
-_NAMES = ("label_noise", "label_noise.low", "label_noise.high", "items.mislabelled")
+_NAMES = (
+    "label_noise",
+    "label_noise.low",
+    "label_noise.high",
+    "label_noise.surest",
+    "label_noise.surest.low",
+    "label_noise.contradicted",
+    "items.mislabelled",
+)
 
 
 @diagnostic(
@@ -32,6 +40,11 @@ def label_noise(space: Space) -> Values:
     there 83, 92 and 92 % had been changed, and 15, 33 and 55 % of those that had are pointed at.
     Where a network put rows deep into a wrong class, they count as noise.
 
+    The model takes much noise that depends on the class for overlap, so another view stands beside
+    it: ``label_noise.surest``, the share of contradicted labels among the rows that a classifier
+    is surest of, its 95 % lower bound, and ``label_noise.contradicted``, the
+    share among all rows; see ``_confident_labels``.
+
     Bounds: [0, 1]. Undefined where fewer than two classes have five rows, or all embeddings are
     one point. Source: the blind share is the uniform noise of Angluin and Laird (1988); the
     classifier is linear discriminant analysis with the votes of neighbours.
@@ -40,4 +53,5 @@ def label_noise(space: Space) -> Values:
     if found is None:
         return dict.fromkeys(_NAMES)
     share = mislabelled(found).double().mean()
-    return dict(zip(_NAMES, (found.rate, found.low, found.high, share), strict=True))
+    surest = found.surest or (None, None, None)
+    return dict(zip(_NAMES, (found.rate, found.low, found.high, *surest, share), strict=True))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from metriscope.findings._space import (
     SEE_MS101,
-    dimensions_needed,
     is_collapsed,
-    number_of_classes,
+    structure_inside,
 )
 from metriscope.findings.base import (
     NotApplicable,
@@ -20,7 +19,6 @@ from metriscope.findings.base import (
 from metriscope.types import Finding
 
 THRESHOLD = 0.9
-STRUCTURE = 0.5  # of the dimensions that the classes need
 
 
 @finding("ms102_cone", title="direction that all embeddings share", of=("run", "space"))
@@ -45,7 +43,7 @@ def ms102_cone(subject: Subject) -> Verdict:
     says = "" if recall is None else f" Recall@1 is {recall:.3f}"
     if recall is not None and ordered is not None:
         says += ": neighbours are still in order" if ordered else ": little better than chance"
-    inside, left = _inside(subject)
+    inside, left = structure_inside(subject)
     return Finding(
         code="MS102",
         severity="problem" if ordered is False else "warning",
@@ -62,18 +60,4 @@ def ms102_cone(subject: Subject) -> Verdict:
         else "centring the embeddings (subtract the training mean) before indexing; or more "
         "epochs, a larger learning rate.",
         verify=f"centre.norm_sq falls below {THRESHOLD:g}, and Recall@1 does not fall.",
-    )
-
-
-def _inside(subject: Subject) -> tuple[str, bool | None]:
-    """A sentence about what is left once the centre is taken away, and whether it is structure."""
-    rank, needed = score(subject, "rank.effective.centred"), dimensions_needed(subject)
-    if rank is None or needed < 1:
-        return "", None
-    left = rank >= STRUCTURE * needed
-    return (
-        f" Without the centre, the space has an effective rank of {rank:.1f}, and its "
-        f"{number_of_classes(subject):,} classes need {needed:,}: "
-        + ("their structure is left." if left else "little structure is left."),
-        left,
     )

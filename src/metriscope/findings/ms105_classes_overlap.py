@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from metriscope.findings._space import SEE_MS101, is_collapsed, listed
+from metriscope.findings._space import SEE_MS101, SEE_MS408, is_collapsed, is_unrelated, listed
 from metriscope.findings.base import NotApplicable, Passed, Subject, Verdict, finding
 from metriscope.types import Examined, Finding
 
@@ -36,11 +36,14 @@ def ms105_classes_overlap(subject: Subject) -> Verdict:
     there are. The value is the largest lower bound of x/x₁: Wilson's, at 4 standard errors, which
     chance alone lifts above x/x₁ in 0.03 of a thousand pairs. Fires above 0.5, and is a problem
     where x/x₁ itself is above 0.8. Wrong labels do not look like this: 20 % of them, spread over
-    five classes, give every pair 0.25, and over ten 0.1. Not asked where MS101 holds.
+    five classes, give every pair 0.25, and over ten 0.1. Not asked where MS101 or
+    MS408 holds.
     """
     examined = subject.examined
     if is_collapsed(subject):
         return NotApplicable(SEE_MS101)
+    if is_unrelated(subject):
+        return NotApplicable(SEE_MS408)
     if examined is None or sum(row.queries > 0 for row in examined.per_class) < 2:
         return NotApplicable("needs two classes with queries.")
     pairs = sorted(_pairs(examined), reverse=True)

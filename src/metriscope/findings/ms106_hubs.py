@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from metriscope.findings._space import SEE_MS408, is_unrelated
 from metriscope.findings.base import (
     NotApplicable,
     Passed,
@@ -27,8 +28,10 @@ def ms106_hubs(subject: Subject) -> Verdict:
     healthy spaces (200 rows to 4,000, 16 dimensions to 128), 0.5 to 1.0 in features of digits and
     CIFAR-10, frozen or projected; 1.60 to 3.9 where 2 % of each class were moved onto its centre.
     Small classes have no room for hubs: where a class has 40 rows, a row is among the nearest ten
-    of a quarter of them anyway.
+    of a quarter of them anyway. Not asked where MS408 holds.
     """
+    if is_unrelated(subject):
+        return NotApplicable(SEE_MS408)
     top, usual = score(subject, "hubness.top"), score(subject, "hubness.top.usual")
     rows = sample_rows(subject)
     if top is None or not usual or rows < FEWEST:

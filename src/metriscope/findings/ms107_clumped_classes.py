@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metriscope.findings._space import SEE_MS101, is_collapsed, listed
+from metriscope.findings._space import SEE_MS101, SEE_MS408, is_collapsed, is_unrelated, listed
 from metriscope.findings.base import NotApplicable, Passed, Subject, Verdict, finding, score
 from metriscope.types import Finding
 
@@ -22,6 +22,8 @@ def ms107_clumped_classes(subject: Subject) -> Verdict:
     share = score(subject, "classes.clumped")
     if is_collapsed(subject):
         return NotApplicable(SEE_MS101)
+    if is_unrelated(subject):
+        return NotApplicable(SEE_MS408)
     if share is None:
         return NotApplicable("needs two classes, one of them of ten rows.")
     if share <= THRESHOLD:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metriscope.findings._course import blind_value, loss_course, nothing_left
+from metriscope.findings._course import blind_value, loss_course, nothing_left, to_floor
 from metriscope.findings.base import (
     NotApplicable,
     Passed,
@@ -17,6 +17,8 @@ from metriscope.types import Finding
 THRESHOLD = 0.02
 MIN_EPOCHS = 5
 MIN_STEPS = 300
+LEARNT = 0.5  # of the way from a loss that ignores the labels to the floor is left
+NOISE = 3.0  # standard deviations
 
 
 @finding("ms202_loss_did_not_fall", title="fall of the loss", of=("run", "training"))
@@ -30,8 +32,11 @@ def ms202_loss_did_not_fall(subject: Subject) -> Verdict:
     Under a monitor L_0 is the mean of its first row, L_last the median of the last third, after
     300 steps or more; and the second half of its rows must be less than 2 % below the first, since
     a first row that happens to be low is not a loss that stands still (with 100 steps that alone
-    fired in 1 of 40 healthy runs). Not where the loss is at its
-    floor, or met (MS206, MS207).
+    fired in 1 of 40 healthy runs). A loss is said to have risen only beyond 3 standard deviations
+    of a row. Not where the loss is at its floor, or met (MS206, MS207), nor where it is more than
+    half of the way from embeddings that ignore the labels to its floor: a model that was good
+    before (fine-tuned with a small learning rate, SupCon and triplet losses stood at 0.33 and 0.09
+    of that way) has no fall to show.
     """
     losses = loss_course(subject)
     training = subject.kind == "training"
@@ -43,9 +48,15 @@ def ms202_loss_did_not_fall(subject: Subject) -> Verdict:
     fallen = losses.fallen
     if fallen >= THRESHOLD or (training and losses.falling >= THRESHOLD):
         return Passed(fallen, THRESHOLD)
+    near = to_floor(subject)
+    if training and near is not None and near.left < LEARNT:
+        return NotApplicable("most of what there was to learn had been learnt before.")
     blind = blind_value(subject)
     lost = blind is not None and abs(losses.now - blind) < THRESHOLD * blind
+    rose = losses.now - losses.start > NOISE * losses.noise
     verb = "fell by only" if fallen >= 0 else "rose by"
+    if fallen < 0 and not rose:
+        verb = "is above its start, within its noise, by"
     length = f"{_length(subject)} {'steps' if training else 'epochs'}"
     since = "at first" if training else "before training"
     return Finding(

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from metriscope.findings.base import NotApplicable, Passed, Subject, Verdict, column, finding
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from metriscope.findings.base import NotApplicable, Passed, Subject, Verdict, finding
 from metriscope.types import Finding
+
+STREAK = 17
 
 _PLACES = {
     "embeddings": (
@@ -33,9 +39,13 @@ def ms210_not_finite(subject: Subject) -> Verdict:
     """Not finite: a NaN or infinite number, with the first step and place that had one.
 
     The value is the step; any is too many. Looked for in the order of computation (embeddings,
-    loss, gradients by group), so the first place is the one that made it. A gradient alone, with
-    finite losses logged after that step, is a warning: a gradient scaler skips such steps, and
-    half-precision training always has a few.
+    loss, gradients by group), so the first place is the one that made it; in steps that were
+    skipped too.
+
+    A gradient alone is a warning, if the step was skipped, or the losses after it are finite: a
+    gradient scaler skips such steps, and half-precision training always has a few. A problem if 17
+    steps in a row are skipped: each halves the scale, so after 17 that of a new scaler, 2^16, is
+    below 1, and it is not the scale that overflows.
     """
     if "nonfinite" not in subject.about:
         return NotApplicable("nothing was looked at yet.")
@@ -44,20 +54,37 @@ def ms210_not_finite(subject: Subject) -> Verdict:
         return Passed(0.0, 0.0)
     step, first = int(found["step"]), str(found["first"])
     cause, next_step = _PLACES[first.partition(" ")[0]]
-    steps = column(subject, "step")
-    losses = subject.trace.get("loss", [None])
-    went_on = bool(steps and steps[-1] > step and losses and losses[-1] is not None)
-    skipped = first.startswith("gradient") and went_on and bool(column(subject, "loss"))
+    skipped, streak = int(subject.about["skipped"]), int(subject.about["skipped_since_update"])
+    gradient, recovered = first.startswith("gradient"), _recovered(subject, found)
+    passing = gradient and streak < STREAK and (recovered or bool(found["skipped"]))
+    message = f"The first number that is not finite is in the {first}, at step {step}."
+    if skipped:
+        message += f" {skipped} {'step was' if skipped == 1 else 'steps were'} skipped"
+        message += f", {streak} since the last update." if streak else "."
+    if recovered:
+        message += " Losses after it are finite again."
     return Finding(
         code="MS210",
-        severity="warning" if skipped else "problem",
-        title="a gradient was not finite" if skipped else "training met NaN or infinity",
-        message=f"The first number that is not finite is in the {first}, at step {step}."
-        + (" Losses after it are finite again." if skipped else ""),
+        severity="warning" if passing else "problem",
+        title="a gradient was not finite" if passing else "training met NaN or infinity",
+        message=message,
         value=float(step),
         threshold=0.0,
         cause=cause + ".",
-        next_step=("nothing, if a gradient scaler skipped that step; else " if skipped else "")
+        next_step=("nothing, if a gradient scaler skipped that step; else " if passing else "")
         + next_step,
         verify=f"training should pass step {step} with finite losses and gradients.",
     )
+
+
+def _recovered(subject: Subject, found: Mapping[str, Any]) -> bool:
+    """Whether all losses logged after that step are finite: its own row's too, of a gradient."""
+    step, ends = found["step"], subject.trace.get("step", [])
+    rows = zip([0, *ends], ends, subject.trace.get("loss", []), strict=False)
+    own = str(found["first"]).startswith("gradient")
+    later = [
+        loss
+        for before, end, loss in rows
+        if loss is not None and ((end or 0) > step if own else (before or 0) >= step)
+    ]
+    return bool(later) and all(map(math.isfinite, later))

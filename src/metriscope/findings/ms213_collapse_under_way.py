@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import statistics
 
+from metriscope.findings._space import COLLAPSED
 from metriscope.findings.base import NotApplicable, Passed, Subject, Verdict, finding
-from metriscope.findings.ms101_collapsed import THRESHOLD as COLLAPSED
 from metriscope.types import Finding
 
 COLUMN = "batch.spread.total"

@@ -12,11 +12,12 @@ def ms215_own_share_only(subject: Subject) -> Verdict:
 
     The value is the share of the joined batch that one process's loss sees; of the pairs it sees
     1/W too, and each anchor has 1/W of the negatives. Any share below 1 is another loss than that
-    of one process on the whole batch. Not for losses without pairs, whose mean is the same.
+    of one process on the whole batch. Only for losses that are known to compare rows, by the type
+    of their terms: a mean of terms of single rows is the same over shares as over the whole.
     """
     world, joined = subject.about.get("world_size") or 1, subject.about.get("joined")
-    if world < 2 or joined is None or subject.loss in _BY_SAMPLE:
-        return NotApplicable("needs several processes, and a loss that compares samples.")
+    if world < 2 or joined is None or not subject.about.get("compares"):
+        return NotApplicable("needs several processes, and a loss that is known to compare rows.")
     if joined:
         return Passed(1.0, 1.0)
     return Finding(
@@ -33,14 +34,3 @@ def ms215_own_share_only(subject: Subject) -> Verdict:
         "DistributedLossWrapper).",
         verify="about['joined'] should be true.",
     )
-
-
-_BY_SAMPLE = (
-    "arcface",
-    "ccl",
-    "ArcFaceLoss",
-    "CosFaceLoss",
-    "NormalizedSoftmaxLoss",
-    "ProxyNCALoss",
-    "SoftTripleLoss",
-)

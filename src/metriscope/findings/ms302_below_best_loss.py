@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from metriscope.findings._space import COLLAPSED
 from metriscope.findings.base import (
     NotApplicable,
     Passed,
@@ -13,7 +14,6 @@ from metriscope.findings.base import (
     score,
     standard_error,
 )
-from metriscope.findings.ms101_collapsed import THRESHOLD as COLLAPSED
 from metriscope.types import Finding, Results
 
 STANDARD_ERRORS = 5.0

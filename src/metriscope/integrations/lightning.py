@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from metriscope.integrations._criterion import criterion_of
+from metriscope.integrations._criterion import criterion_of, named, refuse_twins
 from metriscope.integrations._extras import extra
 from metriscope.integrations._names import PREFIX, prefixed
 from metriscope.monitor import Monitor
@@ -31,13 +31,16 @@ class MonitorCallback(Callback):
             itself. A plain function cannot be heard: call ``callback.monitor(z, y)`` in its place,
             or ``callback.monitor.observe(loss, z, y)`` after it.
         prefix: before every name in the loggers. ``@`` is written ``_at_`` there.
+        name: of its state and, after ``metriscope/``, of its rows: where there are several
+            callbacks. Default: from ``prefix``, if that is given.
         options: of :class:`metriscope.Monitor`; ``scaler`` is the trainer's.
 
     Attributes:
         monitor: the monitor, from the start of training on, and after it; None before.
 
     Raises:
-        InputError: at the start of training, if the module has no such attribute.
+        InputError: a name that is no file's; at the start of training, if the module has no such
+            attribute, two callbacks have one name, or the checkpoint's state is of another loss.
     """
 
     def __init__(
@@ -45,15 +48,19 @@ class MonitorCallback(Callback):
         loss: str | Callable[..., Any] | None = "criterion",
         *,
         prefix: str = PREFIX,
+        name: str | None = None,
         **options: Any,
     ) -> None:
-        self.loss, self.prefix, self.options = loss, prefix, options
+        self.name, self.prefix = named(name, prefix)
+        self.loss, self.options = loss, options
         self.monitor: Monitor | None = None
         self._state: dict[str, Any] = {}
         self._watching = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Attach."""
+        callbacks: list[Any] = vars(trainer)["callbacks"]
+        refuse_twins(self, (each for each in callbacks if isinstance(each, MonitorCallback)))
         options = {"scaler": getattr(trainer.precision_plugin, "scaler", None), **self.options}
         options["writers"] = [*options.get("writers", ()), _Loggers(trainer, self.prefix)]
         self.monitor = Monitor(pl_module, criterion_of(pl_module, self.loss), **options)
@@ -71,6 +78,13 @@ class MonitorCallback(Callback):
     ) -> None:
         """Detach; what was measured stays."""
         self._leave()
+
+    @property
+    def state_key(self) -> str:
+        """Whose the state in a checkpoint is."""
+        loss = self.loss if isinstance(self.loss, str) else type(self.loss).__name__
+        name = self.name or ("" if loss == "criterion" else loss)
+        return f"{super().state_key}[{name}]" if name else super().state_key
 
     def state_dict(self) -> dict[str, Any]:
         """What the checkpoint keeps."""

@@ -44,7 +44,7 @@ class MonitorCallback(transformers.MonitorCallback):
 
     Args:
         loss: the module that the trainer has as its loss. Of several, one a data set, each needs a
-            callback.
+            callback, with another ``name``.
         options: of :class:`metriscope.integrations.transformers.MonitorCallback`.
 
     Raises:

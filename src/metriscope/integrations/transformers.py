@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from metriscope.integrations._criterion import criterion_of
+from metriscope.integrations._criterion import criterion_of, named, refuse_twins
 from metriscope.integrations._extras import extra
 from metriscope.integrations._names import PREFIX, prefixed
 from metriscope.monitor import Monitor
+from metriscope.types import InputError
 
 with extra("transformers"):
     from transformers import TrainerCallback
@@ -22,9 +24,10 @@ if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
 STATE = "metriscope_monitor.pt"
-"""In each checkpoint's folder; tensors and plain values only."""
+"""In each checkpoint's folder; tensors and plain values only. With the callback's name, if any."""
 
 _log = logging.getLogger("metriscope")
+_watching: weakref.WeakSet[MonitorCallback] = weakref.WeakSet()
 
 
 class MonitorCallback(TrainerCallback):
@@ -40,6 +43,8 @@ class MonitorCallback(TrainerCallback):
             call ``callback.monitor(z, y)`` in its place, or ``callback.monitor.observe(loss, z,
             y)`` after it.
         prefix: before every name in the history. ``@`` is written ``_at_`` there.
+        name: of its state's file and, after ``metriscope/``, of its rows: where there are several
+            callbacks. Default: from ``prefix``, if that is given.
         resume_from: folder of the checkpoint, if it is not where the trainer wrote it.
         options: of :class:`metriscope.Monitor`; ``scaler`` is the trainer's.
 
@@ -47,7 +52,8 @@ class MonitorCallback(TrainerCallback):
         monitor: the monitor, from the start of training on, and after it; None before.
 
     Raises:
-        InputError: at the start of training, if the model has no such attribute.
+        InputError: a name that is no file's; at the start of training, if the model has no such
+            attribute, two callbacks have one name, or the checkpoint's state is of another loss.
     """
 
     def __init__(
@@ -55,26 +61,35 @@ class MonitorCallback(TrainerCallback):
         loss: str | Callable[..., Any] | None = "criterion",
         *,
         prefix: str = PREFIX,
+        name: str | None = None,
         resume_from: str | Path | None = None,
         **options: Any,
     ) -> None:
-        self.loss, self.prefix, self.resume_from = loss, prefix, resume_from
-        self.options = options
+        self.name, self.prefix = named(name, prefix)
+        self.loss, self.resume_from, self.options = loss, resume_from, options
         self.monitor: Monitor | None = None
-        self._watching = False
+        self._run: TrainerState | None = None  # while it is watched
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Attach; also where a run before this ended with an exception."""
         self.detach()
+        others = [each for each in _watching if each._run is state]
+        try:
+            refuse_twins(self, others)
+        except InputError:
+            for each in others:  # the trainer does not tell them
+                each.detach()
+            raise
         options = {"scaler": getattr(kwargs.get("optimizer"), "scaler", None), **self.options}
         options["writers"] = [*options.get("writers", ()), _History(state, self.prefix)]
         self.monitor = self.make(kwargs["model"], options)
         if state.global_step:
             self._resume(Path(self.resume_from or _folder(args, state)))
         self.monitor.__enter__()
-        self._watching = True
+        self._run = state
+        _watching.add(self)
 
     def make(self, model: nn.Module, options: dict[str, Any]) -> Monitor:
         """The monitor of this run."""
@@ -86,7 +101,7 @@ class MonitorCallback(TrainerCallback):
         """Put the state beside the model."""
         folder = _folder(args, state)
         if self.monitor is not None and args.should_save and folder.is_dir():
-            torch.save(self.monitor.state_dict(), folder / STATE)
+            torch.save(self.monitor.state_dict(), folder / self._file)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -96,18 +111,24 @@ class MonitorCallback(TrainerCallback):
 
     def detach(self) -> None:
         """Stop watching. The trainer does not tell callbacks of exceptions: call it after one."""
-        if self.monitor is not None and self._watching:
-            self._watching = False
+        if self.monitor is not None and self._run is not None:
+            self._run = None
+            _watching.discard(self)
             self.monitor.__exit__(None, None, None)
+
+    @property
+    def _file(self) -> str:
+        stem, ending = STATE.split(".")
+        return f"{stem}.{self.name}.{ending}" if self.name else STATE
 
     def _resume(self, folder: Path) -> None:
         assert self.monitor is not None
-        if (folder / STATE).is_file():
-            self.monitor.load_state_dict(torch.load(folder / STATE, weights_only=True))
+        if (folder / self._file).is_file():
+            self.monitor.load_state_dict(torch.load(folder / self._file, weights_only=True))
         else:
             _log.warning(
                 "no %s in %s: the monitor starts anew. Name the checkpoint with resume_from=.",
-                STATE,
+                self._file,
                 folder,
             )
 

@@ -65,3 +65,18 @@ def summed(numbers: Tensor) -> Tensor:
     total = numbers.clone()
     dist.all_reduce(total)
     return total
+
+
+def differences(values: Tensor) -> list[float]:
+    """(n,) → (max − min) / max |·| over processes, of each; 1 where only some are NaN or infinite.
+
+    The host waits.
+    """
+    parts = [torch.empty_like(values) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, values)
+    found = torch.stack(parts)  # (processes, n)
+    finite = found.isfinite()
+    found = found.where(finite, 0)
+    largest = found.abs().amax(0)
+    differ = (found.amax(0) - found.amin(0)) / largest.where(largest > 0, 1)
+    return differ.where(finite.all(0), finite.any(0).to(differ)).tolist()

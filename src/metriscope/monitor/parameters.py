@@ -42,6 +42,7 @@ class Parameters:
                     'Monitor(..., groups={"head": model.head.parameters()}).'
                 )
         self._held: set[int] = set()
+        self._judged = False
         self.lr: Number | None = None
         self.groups: dict[str, list[Parameter]] = {}
         self.update()
@@ -72,6 +73,15 @@ class Parameters:
         norms = {name: grad_norm(group, scale) for name, group in self.groups.items()}
         return {name: norm for name, norm in norms.items() if norm is not None}
 
+    def watches(self, optimizer: Optimizer) -> bool:
+        """Whether an optimiser holds any of these."""
+        watched = {id(p) for group in self.groups.values() for p in group}
+        return any(id(p) in watched for group in optimizer.param_groups for p in group["params"])
+
+    def end_turn(self) -> None:
+        """Every optimiser of the last step has had its turn."""
+        self._judged = self.stepped
+
     def see(self, optimizer: Optimizer) -> bool:
         """An optimiser has made a step: whether it holds any of these."""
         watched = {id(p) for group in self.groups.values() for p in group}
@@ -87,8 +97,18 @@ class Parameters:
 
     def missing(self) -> list[str] | None:
         """Parameters of the loss that no optimiser steps, by name; None where there are none."""
-        named = () if self._loss is None else self._loss.named_parameters()
+        return self._lacking(() if self._loss is None else self._loss.named_parameters())
+
+    def missing_model(self) -> list[str] | None:
+        """All trainable parameters of the model, by name, if no optimiser steps one of them."""
+        own = set() if self._loss is None else set(map(id, self._loss.parameters()))
+        named = [(name, p) for name, p in self._model.named_parameters() if id(p) not in own]
+        lacking = self._lacking(named)
+        trained = lacking and len(lacking) < sum(p.requires_grad for _, p in named)
+        return [] if trained else lacking
+
+    def _lacking(self, named: Iterable[tuple[str, Parameter]]) -> list[str] | None:
         wanting = [(name, p) for name, p in named if p.requires_grad]
-        if not self.stepped or not wanting:
+        if not self._judged or not wanting:
             return None
         return [name for name, p in wanting if id(p) not in self._held]

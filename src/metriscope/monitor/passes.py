@@ -11,6 +11,7 @@ from torch.autograd import Variable
 from torch.utils.hooks import RemovableHandle
 
 from metriscope.monitor.criteria.base import Heard
+from metriscope.monitor.rows import Glance, Reading
 
 
 class Call:
@@ -18,14 +19,16 @@ class Call:
 
     Attributes:
         heard: without graphs.
+        glance: what was seen of it already; empty once its backward pass has ended.
         pulls: ‖∂L/∂z_i‖ of the rows of each of its embeddings that has a gradient.
     """
 
-    def __init__(self, heard: Heard) -> None:
+    def __init__(self, heard: Heard, glance: list[Reading]) -> None:
         labels = None if heard.labels is None else heard.labels.detach()
         self.heard = Heard(
             heard.loss.detach(), tuple(z.detach() for z in heard.embeddings), labels, heard.counts
         )
+        self.glance = glance
         self.pulls: dict[int, Tensor] = {}
 
     def pull(self, index: int, gradient: Tensor) -> None:
@@ -47,20 +50,37 @@ class Passes:
     def __init__(self, began: Callable[[], None], ended: Callable[[list[Call]], None]) -> None:
         self._began, self._ended = began, ended
         self._running: list[Call] = []
+        self._glances: list[Glance] = []
         self._handles: list[RemovableHandle] = []
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: Heard, step: int) -> None:
         """A call of the criterion; one without a gradient is an evaluation."""
         self._running = []  # of a backward pass that failed
         if not heard.loss.requires_grad:
             return
-        call = Call(heard)
+        glance = [Reading("loss", heard.loss.detach().mean(), 1.0)]
+        if heard.embeddings:
+            finite = [z.detach().isfinite().all() for z in heard.embeddings]
+            glance += [Reading("_finite.embeddings", one, 1.0) for one in finite]
+        self._glances = [(s, seen) for s, seen in self._glances if seen] + [(step, glance)]
+        call = Call(heard, glance)
         self._handles = [heard.loss.register_hook(partial(self._reached, call))]
         self._handles += [
             z.register_hook(partial(call.pull, i))
             for i, z in enumerate(heard.embeddings)
             if z.requires_grad
         ]
+
+    @property
+    def waiting(self) -> int:
+        """How many calls have had no backward pass."""
+        return len(self._glances)
+
+    def unread(self, keep: int) -> list[Glance]:
+        """Of these, but the last ``keep``, what was seen; each is given once."""
+        cut = max(len(self._glances) - keep, 0)
+        given, self._glances = self._glances[:cut], self._glances[cut:]
+        return [glance for glance in given if glance[1]]
 
     def drop(self) -> None:
         """Leave the last call's tensors alone."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,7 +11,16 @@ from torch import Tensor
 
 from metriscope.monitor.geometry import batch_scores
 from metriscope.monitor.reading import Batch
-from metriscope.monitor.rows import Ledger, Number, Numbers, Reading, append, summarise, to_host
+from metriscope.monitor.rows import (
+    Glance,
+    Ledger,
+    Number,
+    Numbers,
+    Reading,
+    append,
+    summarise,
+    to_host,
+)
 from metriscope.types import InputError, Scores, Trace
 
 COLUMNS = (
@@ -31,6 +39,8 @@ COLUMNS = (
     "seconds",
 )
 _VERSION = 1
+_EMBEDDINGS, _GRADIENT = "_finite.embeddings", "grad_norm."
+_LOOKED_AT = (_EMBEDDINGS, "loss", _GRADIENT)  # how names start
 
 
 class Record:
@@ -39,13 +49,19 @@ class Record:
     Attributes:
         steps: finished. calls: of the criterion that had a backward pass.
         trace: one item a row.
-        nonfinite: the first step with a NaN or infinite number, and where it was seen first.
+        dropped: attempts since the last row: gradients that were cleared without an update.
+        nonfinite: the first step with a NaN or infinite number, where it was seen first, and
+            whether that step was ``skipped``; a gradient that was skipped, a scaler's daily work,
+            gives way to any other.
+        skipped: attempts that met such a number, and so led to no update. ``streak``: those since
+            the last update.
     """
 
     def __init__(self, geometry_every: int) -> None:
         self.steps = self.calls = 0
         self.trace: Trace = {name: [] for name in COLUMNS}
         self.nonfinite: dict[str, Any] | None = None
+        self.dropped = self.skipped = self.streak = 0
         self._geometry_every = geometry_every
         self._geometry: Scores | None = None  # of the row to come
         self._ledger = Ledger()
@@ -75,10 +91,30 @@ class Record:
         self.steps += 1
         self._ledger.add(self.steps, readings)
 
+    def drop_step(self, readings: Iterable[Reading]) -> None:
+        """An attempt that led to no update: no part of a row, but its numbers are looked at."""
+        self.dropped += 1
+        kept = [reading for reading in readings if reading.name.startswith(_LOOKED_AT)]
+        self._ledger.add(self.steps + 1, kept, self.dropped)
+
+    def look(self, glances: Iterable[Glance]) -> None:
+        """Look at losses that had no backward pass."""
+        alone = Ledger()
+        for i, (step, readings) in enumerate(glances, 1):
+            alone.add(step, readings, i)
+        self._look(alone.read())
+
+    def look_at_dropped(self) -> None:
+        """Look at what :meth:`drop_step` kept since the last row, of which there is no other."""
+        self._look(self._ledger.read())
+        self._ledger.clear()
+        self.dropped = 0
+
     @property
     def waiting(self) -> bool:
         """Whether there are steps without a row."""
-        return len(self._ledger) > 0
+        rows = self.trace["step"]
+        return self.steps > (rows[-1] or 0 if rows else 0)
 
     def end_row(self, lr: Number | None, *, scaled: bool) -> Scores:
         """A row of the steps since the last one. Waits for the device.
@@ -86,8 +122,9 @@ class Record:
         Args:
             lr: learning rate. scaled: whether a gradient scaler looks after gradients.
         """
-        numbers, now = self._ledger.read(), time.perf_counter()
+        numbers, now = self._look(self._ledger.read(), scaled=scaled), time.perf_counter()
         self._ledger.clear()
+        self.dropped = 0
         row: Scores = {"step": self.steps, **summarise(numbers), "seconds": now - self._clock}
         row["lr"] = None if lr is None else to_host([lr])[0]
         row |= {f"batch.{name}": value for name, value in (self._geometry or {}).items()}
@@ -95,8 +132,6 @@ class Record:
         for name, (total, count) in self._sums.items():
             mine = [number.part for number in numbers if number.name == name]
             self._sums[name] = (total + sum(mine), count + len(mine))
-        if self.nonfinite is None:
-            self.nonfinite = first_not_finite(numbers, scaled)
         self._read_labels()
         append(self.trace, row)
         return self.last
@@ -133,6 +168,8 @@ class Record:
             "classes": len(self._classes) or None,
             "dim": self._dim,
             "nonfinite": self.nonfinite,
+            "skipped": self.skipped,
+            "skipped_since_update": self.streak,
         }
 
     def state_dict(self) -> dict[str, Any]:
@@ -144,6 +181,7 @@ class Record:
             "calls": self.calls,
             "trace": {name: list(column) for name, column in self.trace.items()},
             "nonfinite": self.nonfinite,
+            "skipped": [self.dropped, self.skipped, self.streak],
             "geometry": self._geometry,
             "numbers": [list(number) for number in self._ledger.read()],
             "classes": sorted(self._classes),
@@ -160,7 +198,11 @@ class Record:
         """
         if not isinstance(state, Mapping) or state.get("version") != _VERSION:
             raise InputError("this is not the state of a monitor, or of another version of it.")
+        lacking = [name for name in self.state_dict() if name not in state]
+        if lacking:
+            raise InputError(f"this state of a monitor is not whole: no {', '.join(lacking)}.")
         self.steps, self.calls, self._dim = state["steps"], state["calls"], state["dim"]
+        self.dropped, self.skipped, self.streak = state["skipped"]
         self.trace = {name: list(column) for name, column in state["trace"].items()}
         self.nonfinite, self._geometry = state["nonfinite"], state["geometry"]
         self._ledger.load(state["numbers"])
@@ -168,25 +210,49 @@ class Record:
         self._sums = {name: (total, count) for name, (total, count) in state["sums"].items()}
         self._clock = time.perf_counter() - state["seconds"]
 
+    def _look(self, numbers: list[Numbers], *, scaled: bool = False) -> list[Numbers]:
+        """Note what is not finite; give back the numbers of updates.
+
+        Some optimisers skip a step by themselves when a scaler tells them to (fused ones): then a
+        gradient that is not finite is that of a skipped step.
+        """
+        attempts: dict[tuple[int, int], list[Numbers]] = {}
+        for number in numbers:
+            attempts.setdefault((number.step, number.attempt), []).append(number)
+        updates = []
+        for (step, attempt), group in attempts.items():
+            place = first_not_finite(group)
+            fused = scaled and any(n.name.startswith(_GRADIENT) and not n.finite for n in group)
+            skipped = place is not None and (attempt > 0 or fused)
+            if skipped:
+                self.skipped, self.streak = self.skipped + 1, self.streak + 1
+            elif not attempt:
+                self.streak = 0
+            if not attempt and not skipped:
+                updates += group
+            found = {"step": step, "first": place, "skipped": skipped}
+            if place is not None and (
+                self.nonfinite is None or _is_daily(self.nonfinite) > _is_daily(found)
+            ):
+                self.nonfinite = found
+        return updates
+
     def _read_labels(self) -> None:
         if self._labels:
             self._classes.update(torch.cat(self._labels).unique().tolist())
             self._labels = []
 
 
-def first_not_finite(numbers: Iterable[Numbers], scaled: bool) -> dict[str, Any] | None:
-    """The first step with a number that is not finite, and where it was first seen there.
+def first_not_finite(numbers: Iterable[Numbers]) -> str | None:
+    """Where a step's first number that is not finite was seen, in the order of computation."""
+    bad = [number.name for number in numbers if not number.finite]
+    for name in (_EMBEDDINGS, "loss"):
+        if name in bad:
+            return name.removeprefix("_finite.")
+    groups = [name for name in bad if name.startswith(_GRADIENT)]
+    return f"gradient of {min(groups).removeprefix(_GRADIENT)}" if groups else None
 
-    Gradients are left out where a scaler looks after them.
-    """
-    places = []
-    for number in numbers:
-        bad = not math.isfinite(number.part)
-        if number.name == "_finite.embeddings" and number.part < number.whole:
-            places.append((number.step, 0, "embeddings"))
-        elif number.name == "loss" and bad:
-            places.append((number.step, 1, "loss"))
-        elif number.name.startswith("grad_norm.") and bad and not scaled:
-            places.append((number.step, 2, f"gradient of {number.name.removeprefix('grad_norm.')}"))
-    first = min(places, default=None)
-    return None if first is None else {"step": first[0], "first": first[2]}
+
+def _is_daily(found: Mapping[str, Any]) -> bool:
+    """Whether a gradient scaler may have made it, and has left it out."""
+    return bool(found["skipped"]) and str(found["first"]).startswith("gradient")

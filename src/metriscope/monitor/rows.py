@@ -22,33 +22,48 @@ class Reading(NamedTuple):
     whole: Number
 
 
+Glance = tuple[int, list[Reading]]  # a step, and what was seen of a loss when it was computed
+
+
 class Numbers(NamedTuple):
-    """A reading, on the host."""
+    """A reading, on the host.
+
+    Attributes:
+        attempt: 0 of an update; else which one it is of the backward passes without an update.
+    """
 
     step: int
     name: str
     part: float
     whole: float
+    attempt: int = 0
+
+    @property
+    def finite(self) -> bool:
+        """Whether all that was counted, or the number itself, is finite."""
+        if self.name.startswith("_finite."):
+            return self.part >= self.whole
+        return math.isfinite(self.part)
 
 
 class Ledger:
     """Readings since the last row: on the device, until they are all wanted at once."""
 
     def __init__(self) -> None:
-        self._device: list[tuple[int, Reading]] = []
+        self._device: list[tuple[int, int, Reading]] = []
         self._host: list[Numbers] = []
 
-    def add(self, step: int, readings: Iterable[Reading]) -> None:
+    def add(self, step: int, readings: Iterable[Reading], attempt: int = 0) -> None:
         """Keep these; nothing is looked at."""
-        self._device += [(step, reading) for reading in readings]
+        self._device += [(step, attempt, reading) for reading in readings]
 
     def read(self) -> list[Numbers]:
         """All of them. One transfer for each type of number and device."""
-        numbers = to_host([n for _, reading in self._device for n in reading[1:]])
+        numbers = to_host([n for _, _, reading in self._device for n in reading[1:]])
         pairs = zip(numbers[::2], numbers[1::2], strict=True)
         self._host += [
-            Numbers(step, reading.name, part, whole)
-            for (step, reading), (part, whole) in zip(self._device, pairs, strict=True)
+            Numbers(step, reading.name, part, whole, attempt)
+            for (step, attempt, reading), (part, whole) in zip(self._device, pairs, strict=True)
         ]
         self._device.clear()
         return self._host

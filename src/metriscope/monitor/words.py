@@ -28,9 +28,10 @@ def describe(trace: Trace, about: Mapping[str, Any], found: Sequence[Finding]) -
                 "attached. Pass the very criterion that the loop calls, or use monitor(embeddings, "
                 "labels), or monitor.observe(loss, embeddings, labels) before backward()."
             )
-        return f"No step was finished: {about['calls']} calls of {name}, but no update."
-    size = about["batch_size"]
-    lines = [f"{steps} steps with {name}" + (f", batches of {size:.0f}." if size else ".")]
+        lines = [f"No step was finished: {about['calls']} calls of {name}, but no update."]
+    else:
+        size = about["batch_size"]
+        lines = [f"{steps} steps with {name}" + (f", batches of {size:.0f}." if size else ".")]
     for column, words in _SHOWN.items():
         values = [v for v in trace.get(column, ()) if v is not None]
         if values:
@@ -39,6 +40,6 @@ def describe(trace: Trace, about: Mapping[str, Any], found: Sequence[Finding]) -
     lines += [f"{f.code} {f.severity}: {f.title}. {f.message} Try: {f.next_step}" for f in fired]
     done = [f for f in found if f.severity == "ok" and f.message]
     lines += [f"{f.code} ok: {f.title}. {f.message}" for f in done]
-    if not fired and not done:
+    if steps and not fired and not done:
         lines.append("No finding.")
     return "\n".join(lines)

@@ -75,9 +75,13 @@ def _scores(examined: Examined, console: Console) -> None:
         brackets = f" [{diagnosis.confidence(examined)} interval]" if intervals else ""
         line(console, title + brackets, "bold")
         widest = max(len(score.label) for score in of_group)
-        print_cells(
-            [f"{s.label:<{widest}}  {s.value} {s.interval}".rstrip() for s in of_group], console
-        )
+        cells = [f"{s.label:<{widest}}  {s.value} {s.interval}".rstrip() for s in of_group]
+        if max(map(len, cells)) + 2 < console.width:
+            print_cells(cells, console)
+        else:
+            for score in of_group:
+                words = f"{score.label}  {score.value} {score.interval}".rstrip()
+                wrapped(console, words, indent="  ", hang="      ")
         line(console)
     hidden = len(lines) - len(shown)
     if hidden:

@@ -87,9 +87,10 @@ class Examined:
             do not apply.
         about: ``source``, ``labels``, ``split``, ``gallery``, ``rows``, ``sample_rows`` (of them,
             in memory), ``classes``, ``clumped_classes`` (names, if there are any), ``dim``,
-            ``queries``, ``gallery_rows``, ``train_rows``, ``sampled`` (a sentence, or None),
-            ``notes`` (list), ``confidence``, ``resamples``, ``seed``, ``command``, ``machine``,
-            ``versions``, ``seconds``.
+            ``queries``, ``chance`` (Recall@1 of labels in random order, or None),
+            ``gallery_rows``, ``train_rows``, ``sampled`` (a sentence, or None), ``notes`` (list),
+            ``confidence``, ``resamples``, ``seed``, ``command``, ``machine``, ``versions``,
+            ``seconds``.
     """
 
     scores: Scores

@@ -3,6 +3,9 @@
 ``ours``: :data:`metriscope.losses.base.LISTENERS`. ``pytorch-metric-learning``: hooks, see
 :mod:`metriscope.monitor.criteria.pml`. A criterion that calls one of these, once, has its counts;
 of any other, what is known is its value and the gradient that it gives.
+
+What ``torch.compile`` made of a loss is heard from outside, and counted by evaluating the loss that
+it was made of once more: hooks inside would break its graph.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -26,8 +30,10 @@ from metriscope.monitor.criteria.base import (
     find_embeddings,
     find_labels,
     find_loss,
+    is_compiled,
     is_silenced,
     plain,
+    silenced,
     tensors,
     unwrapped,
 )
@@ -44,15 +50,19 @@ class Criterion:
         hear: called with every call that has a gradient.
 
     Attributes:
-        loss: what is inside wrappers that gather, or reduce, for it.
+        loss: what is inside wrappers that gather, reduce, or were compiled for it.
         name: our loss's, or the class's or function's. ``params``: as far as they can be read.
         family: who wrote it.
         rule: when a term is active: ``violated`` (the inequality of the loss), ``nonzero`` (its
             unreduced value is above 0); None where nothing is known of terms.
+        compares: whether its terms are of several rows, as of the last call; None: unknown.
     """
 
     def __init__(self, loss: nn.Module | Callable[..., Any] | None, hear: Hear) -> None:
-        self._called, self.loss, self._hear = loss, unwrapped(loss), hear
+        self._called, self._tell, outer = loss, hear, unwrapped(loss)
+        self._compiled: nn.Module | None = outer if is_compiled(outer) else None
+        self.loss = outer if self._compiled is None else unwrapped(outer._orig_mod)
+        self.compares: bool | None = None
         self._parts: list[Heard] = []
         self._inside = False
         self._handles: list[RemovableHandle] = []
@@ -70,20 +80,21 @@ class Criterion:
 
     def attach(self) -> None:
         """Listen."""
-        LISTENERS.append(self._ours)
-        for part in self._theirs():
+        if self._compiled is None:
+            LISTENERS.append(self._ours)
+        for part in self._theirs() if self._compiled is None else ():
             self._handles += pml.attach(part, functools.partial(self._part, part))
-        if isinstance(self.loss, nn.Module) and not self._tells(self.loss):
+        outer = self.loss if self._compiled is None else self._compiled
+        if isinstance(outer, nn.Module) and not self._tells(outer):
             self._handles += [
-                self.loss.register_forward_pre_hook(Hook(self._before)),
-                self.loss.register_forward_hook(
-                    Hook(self._after), with_kwargs=True, always_call=True
-                ),
+                outer.register_forward_pre_hook(Hook(self._before)),
+                outer.register_forward_hook(Hook(self._after), with_kwargs=True, always_call=True),
             ]
 
     def detach(self) -> None:
         """Listen no more."""
-        LISTENERS.remove(self._ours)
+        if self._compiled is None:
+            LISTENERS.remove(self._ours)
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
@@ -103,8 +114,9 @@ class Criterion:
 
     def _theirs(self) -> list[nn.Module]:
         """The losses of pytorch-metric-learning in it."""
-        parts = self.loss.modules() if isinstance(self.loss, nn.Module) else ()
-        return [part for part in parts if pml.is_loss(part)]
+        parts = list(self.loss.modules()) if isinstance(self.loss, nn.Module) else []
+        inside = {id(part) for whole in parts if is_compiled(whole) for part in whole.modules()}
+        return [part for part in parts if pml.is_loss(part) and id(part) not in inside]
 
     def _tells(self, module: nn.Module) -> bool:
         """Whether it is heard from within."""
@@ -112,8 +124,7 @@ class Criterion:
 
     def _ours(self, loss: Loss, z: Tensor, labels: Tensor, out: LossOutput) -> None:
         if (self._inside or loss is self.loss) and not is_silenced():
-            counts = Counts(replace(out, loss=out.loss.detach()), again=loss.evaluate)
-            self._part(loss, Heard(out.loss, (z,), labels, counts))
+            self._part(loss, Heard(out.loss, (z,), labels, _counts_of_ours(loss, out)))
 
     def _part(self, part: nn.Module, heard: Heard) -> None:
         if part is self.loss:
@@ -139,7 +150,38 @@ class Criterion:
         given = list(tensors(args, kwargs))
         embeddings = parts[0].embeddings if parts else find_embeddings(given)
         labels = find_labels(given, len(embeddings[0])) if embeddings else None
-        self._hear(Heard(loss, embeddings, labels))
+        counts = None if self._compiled is None else self._uncompiled(args, kwargs)
+        self._hear(Heard(loss, embeddings, labels, counts))
+
+    def _hear(self, heard: Heard) -> None:
+        if heard.counts is not None:
+            self.compares = heard.counts.compares
+        self._tell(heard)
+
+    @torch.no_grad()
+    def _uncompiled(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Counts | None:
+        """The counts of a compiled loss, from the module that it was made of."""
+        if not isinstance(self.loss, nn.Module) or not self._tells(self.loss):
+            return None
+        heard: list[Heard] = []
+        devices = {x.device for x in tensors(args, kwargs) if x.device.type == "cuda"}
+        with torch.random.fork_rng(list(devices)):
+            if isinstance(self.loss, Loss):
+                with silenced():
+                    return _counts_of_ours(self.loss, self.loss.evaluate(*args, **kwargs))
+            handles = pml.attach(self.loss, heard.append)
+            try:
+                self.loss(*args, **kwargs)
+            finally:
+                for handle in handles:
+                    handle.remove()
+        return heard[0].counts if heard else None
+
+
+def _counts_of_ours(loss: Loss, out: LossOutput) -> Counts:
+    return Counts(
+        replace(out, loss=out.loss.detach()), again=loss.evaluate, compares=not loss.class_level
+    )
 
 
 def _described(loss: Any) -> tuple[str, dict[str, Any]]:
@@ -153,6 +195,5 @@ def _described(loss: Any) -> tuple[str, dict[str, Any]]:
         known = {k: v for k, v in loss.keywords.items() if isinstance(v, str | float | int)}
         return _described(loss.func)[0], known
     if isinstance(loss, nn.Module):
-        module = getattr(loss, "_orig_mod", loss)  # of torch.compile
-        return type(module).__name__, pml.params(module) if pml.is_loss(module) else plain(module)
+        return type(loss).__name__, pml.params(loss) if pml.is_loss(loss) else plain(loss)
     return str(getattr(loss, "__name__", type(loss).__name__)), {}

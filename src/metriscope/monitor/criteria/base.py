@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -25,11 +24,13 @@ class Counts:
         excluded: whether ``output.excluded`` is a count.
         again: evaluates another batch, (b, d) and (b,), with a loss that has a gradient; None where
             this call depends on more than its embeddings and labels.
+        compares: whether terms are of several rows; None: unknown.
     """
 
     output: LossOutput
     excluded: bool = True
     again: Again | None = None
+    compares: bool | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +63,7 @@ class Hook:
         self.call(*args)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial, (_nothing,)
-
-
-def _nothing(*args: Any) -> None:
-    del args
+        return getattr, (nullcontext(), "__exit__")  # takes anything, and is Python's own
 
 
 @dataclass
@@ -146,6 +143,11 @@ def plain(module: Any) -> dict[str, Any]:
         and not name.startswith("_")
         and name != "training"
     }
+
+
+def is_compiled(module: Any) -> bool:
+    """Whether ``torch.compile`` made it of another module."""
+    return isinstance(module, nn.Module) and type(module).__name__ == "OptimizedModule"
 
 
 def unwrapped(module: Any) -> Any:

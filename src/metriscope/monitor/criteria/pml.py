@@ -168,7 +168,18 @@ def count(call: Call, loss: Tensor) -> Counts:
         return replace(count(Call(module, given, terms), value).output, loss=value)
 
     repeats = call.alone and call.labels is not None
-    return Counts(output, excluded=known, again=again if repeats else None)
+    return Counts(
+        output, excluded=known, again=again if repeats else None, compares=_compares(call)
+    )
+
+
+def _compares(call: Call) -> bool | None:
+    """Whether terms are pairs or triplets, or elements that only other rows can decide."""
+    kinds = {part["reduction_type"] for part in call.terms.values()} - {"already_reduced"}
+    if not kinds:
+        return None
+    learns = any(True for _ in call.loss.parameters())
+    return kinds != {"element"} or not learns
 
 
 def params(loss: nn.Module) -> dict[str, Any]:
