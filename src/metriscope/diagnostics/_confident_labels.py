@@ -42,7 +42,7 @@ def contradicted(
     within classes; means and covariance are of the other four fifths. The surest are the tenth
     with the largest margin to the second class, of the rows given to each class, if it is 2 or
     more. Their labels count as contradicted if more of the nearest neighbours are of the class
-    given, too. The bound is Wilson's, of 95 %. None without any such rows.
+    given, too. The bound is Wilson's, of 95 %. None where under half of the tenth has it.
 
     Args:
         x: rows. label: codes 0 … ``classes`` − 1.
@@ -58,7 +58,7 @@ def contradicted(
             largest, order = s.topk(2)
             given[block], margin[block] = order[:, 0], largest[:, 0] - largest[:, 1]
     surest = _surest(given, margin, classes)
-    if not len(surest):
+    if len(surest) < _SUREST * len(x) / 2:
         return None
     ours, theirs = ((voters == c[:, None]).sum(1)[surest] for c in (label, given))
     wrong = (given[surest] != label[surest]) & (theirs > ours)

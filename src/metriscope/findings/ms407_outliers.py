@@ -17,7 +17,7 @@ def ms407_outliers(subject: Subject) -> Verdict:
     others, spheres, in 3 to 256 dimensions; 150,000 rows) none has more than 0.1 %, and the curves
     of random walks up to 0.4 %. Of rows of CIFAR-10 features whose columns were shuffled, 0.5 and
     1 % of all, 98 and 94 % are found; 5 % are a clump of their own and 7 % of them are found.
-    Of 40 long-tailed spaces (half the classes of 2 to 10 rows, or Zipf's, 3 to 64 dimensions) none
+    Of 64 long-tailed spaces (half the classes of 2 to 10 rows, or Zipf's, 3 to 64 dimensions) none
     has any; rows alone in their class are not judged.
     """
     share = score(subject, "items.outliers")
