@@ -44,3 +44,13 @@ def tiny_spec(loss: str = "triplet", seed: int = 0, **changes: Any) -> RunSpec:
         batch_size=32,
     )
     return replace(spec, **changes)
+
+
+# Tests of test_bad_data.py that hold for whatever else reads a source.
+AS_LOADED = """missing_labels_file unknown_suffix_lists_the_known_ones empty_files truncated_files
+    files_of_another_kind damaged_bytes_inside a_header_that_asks_for_too_much_memory
+    pickles_are_never_loaded folders_that_are_ambiguous a_missing_shard shards_that_differ
+    rows_that_are_not_finite_are_named_as_in_the_file features_of_other_shapes_and_types
+    parquet_features rows_are_numbered_through_shards
+    labels_of_another_length no_labels labels_in_two_places labels_of_other_kinds
+    missing_and_strange_labels_in_parquet text_files_of_labels class_names"""

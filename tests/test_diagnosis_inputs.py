@@ -16,6 +16,7 @@ import metriscope
 from metriscope.data import load_source
 from metriscope.types import Embeddings, InputError
 from tests import test_bad_data
+from tests.helpers import AS_LOADED
 from tests.test_diagnosis import NAMES, rows
 
 X, Y = rows(n=30)
@@ -276,14 +277,6 @@ def test_a_row_without_an_id(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------------- what comparisons refuse
-
-AS_LOADED = """missing_labels_file unknown_suffix_lists_the_known_ones empty_files truncated_files
-    files_of_another_kind damaged_bytes_inside a_header_that_asks_for_too_much_memory
-    pickles_are_never_loaded folders_that_are_ambiguous a_missing_shard shards_that_differ
-    rows_that_are_not_finite_are_named_as_in_the_file features_of_other_shapes_and_types
-    parquet_features rows_are_numbered_through_shards
-    labels_of_another_length no_labels labels_in_two_places labels_of_other_kinds
-    missing_and_strange_labels_in_parquet text_files_of_labels class_names"""
 
 npz, parquet = test_bad_data.npz, test_bad_data.parquet
 for _name in AS_LOADED.split():
