@@ -7,6 +7,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+import metriscope
 from metriscope.diagnosis.classes import confusions, per_class, wilson
 from metriscope.diagnosis.search import Search, among_themselves
 from metriscope.types import ClassRow, Confusion
@@ -106,3 +107,13 @@ def test_many_classes_need_no_matrix_of_them() -> None:
     assert len(rows) == classes
     assert sum(row.recall == 1 for row in rows) == (found == y).sum()
     assert len(confusions(given)) == (found != y).sum()
+
+
+def test_chance_is_that_of_labels_in_random_order_with_and_without_a_gallery() -> None:
+    rng = np.random.default_rng(0)
+    x, y, other = rng.normal(size=(60, 8)), rng.integers(0, 3, 60), rng.integers(0, 3, 40)
+    n, m = np.bincount(y), np.bincount(other)
+    own = metriscope.diagnose(x, y, only="retrieval")
+    assert own.about["chance"] == pytest.approx((n * (n - 1)).sum() / (60 * 59), abs=1e-12)
+    among = metriscope.diagnose(x, y, gallery=(rng.normal(size=(40, 8)), other), only="retrieval")
+    assert among.about["chance"] == pytest.approx((n * m).sum() / (60 * 40), abs=1e-12)
