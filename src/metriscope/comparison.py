@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import importlib.util
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,25 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from metriscope import data, findings, grid, losses
+from metriscope import data, grid, losses
 from metriscope.data import Extraction
 from metriscope.data.checks import ZeroVectors
 from metriscope.data.devices import resolve_device
 from metriscope.data.loading import Protocol
-from metriscope.disk import StorageError
+from metriscope.data.split import VALIDATION, hold_out
 from metriscope.plan import plan
-from metriscope.store import Store, load_results
+from metriscope.recommendation import Goal
+from metriscope.session import Request, conduct
+from metriscope.store import Store
 from metriscope.text import slug
-from metriscope.types import (
-    Dataset,
-    InputError,
-    Results,
-    RunResult,
-    RunSpec,
-    Scores,
-)
-
-LONG = 10_000_000  # numbers; scoring more takes seconds
+from metriscope.types import Dataset, InputError, Results
 
 
 def compare(
@@ -40,6 +33,10 @@ def compare(
     batch_size: int | None = None,
     preset: str = "paper",
     settings: Mapping[str, Any] | None = None,
+    validation: float = VALIDATION,
+    goal: Goal = "top1",
+    tune: int = 0,
+    sweep: Mapping[str, Sequence[Any]] | None = None,
     jobs: int | None = None,
     device: str = "auto",
     out: str | os.PathLike[str] | None = None,
@@ -67,6 +64,14 @@ def compare(
         preset: a name from :data:`metriscope.plan.PRESETS`.
         settings: over the preset's: ``{"triplet.margin": 0.5, "head.dim": 64, "optimizer.lr":
             1e-3, "sampler": "m_per_class"}``.
+        validation: share of the training part that is not trained on, and that everything is
+            chosen by: the recommendation, and tuned settings. 0 trains on all of it, as the paper
+            does, and recommends nothing.
+        goal: what the recommendation is for: ``top1``, ``recall@10``, ``compact`` or ``fast``; see
+            :mod:`metriscope.recommendation`.
+        tune: trials for every loss, over its own parameters and the learning rate; then each is
+            compared at its best. Needs the extra ``tune``.
+        sweep: settings to vary one at a time: ``{"triplet.margin": [0.1, 0.5, 2.0]}``.
         jobs: worker processes, by default one a core, which is also the most.
         device: ``auto``, ``cpu`` or ``cuda``.
         out: the output folder, by default ``runs/<source>``.
@@ -88,7 +93,6 @@ def compare(
         InputError: anything wrong with the data, a name or a setting, before training starts.
         StorageError: ``out`` cannot be written, or is full.
     """
-    from metriscope.network import picture_shape
     from metriscope.report import html
     from metriscope.worker import import_code
 
@@ -97,7 +101,10 @@ def compare(
     for name in imports:
         import_code(name)
     device = resolve_device(device)
-    specs_for, advice = plan(losses, seeds, epochs, batch_size, preset, settings or {})
+    specs_for, advice = plan(
+        losses, seeds, epochs, batch_size, preset, settings or {}, check_validation(validation)
+    )
+    request = Request(goal, check_tuning(tune, validation), dict(sweep or {}), tuple(imports))
     if isinstance(source, Dataset):
         if backbone or train_backbone or split != "closed":
             raise InputError(
@@ -114,91 +121,59 @@ def compare(
             backbone=backbone,
             images=replace(images, device=device.partition(":")[0]),
         )
-    picture_shape(dataset.backbone)  # refused now if the network cannot take it
-    specs = specs_for(dataset)
-    for sentence in [*dataset.notes, *advice(int((dataset.train.counts > 0).sum()))]:
-        notify(sentence)
-    jobs = _jobs(jobs, len(specs), notify)
     store = Store(Path(out) if out else Path("runs") / slug(dataset.name))
     store.claim(dataset.name, dataset.fingerprint)
     with store.locked():
-        _check_room(store, specs, dataset)
-        notify(
-            f"{len(specs)} runs on {len(dataset.train):,} training and {len(dataset.test):,} test "
-            f"rows, {dataset.train.x.shape[1]} features, {dataset.num_classes} classes (split: "
-            f"{dataset.split}); jobs: {jobs}, threads of each: {grid.threads_for(jobs)}"
-        )
-        if dataset.test.x.size > LONG:
-            notify("scoring the untrained features, which every loss has to beat")
-        about = _about(source, dataset, store, specs, command, jobs)
-        if store.others(specs):
-            notify(
-                f"{store.others(specs)} runs with other settings stay in {store.folder / 'runs'}; "
-                "results.json and the report are about the runs asked for now"
-            )
-        recorder = _Recorder(specs, about, store, observer or grid.Silent(), start)
-        recorder.save()
-        modules, in_process = _where_registered(losses)
-        grid.run(
-            specs,
-            dataset,
+        results = conduct(
+            hold_out(dataset, validation),
+            specs_for,
+            advice,
             store,
+            request,
+            about={
+                "source": dataset.name if isinstance(source, Dataset) else os.fspath(source),
+                "command": command,
+            },
             jobs=jobs,
-            observer=recorder,
             device=device,
-            imports=(*imports, *modules),
-            in_process=in_process,
+            observer=observer or grid.Silent(),
+            notify=notify,
+            save=store.save,
+            start=start,
         )
-        results = recorder.save()
         html.write(results, store.folder / "report.html")
     return results
 
 
-class _Recorder:
-    """Keeps ``results.json`` up to date while runs finish, in the order of ``specs``."""
+def check_validation(share: float) -> float:
+    """A share of the training part that can be held out.
 
-    def __init__(
-        self,
-        specs: Sequence[RunSpec],
-        about: dict[str, Any],
-        store: Store,
-        observer: grid.Observer,
-        start: float,
-    ) -> None:
-        self.specs, self.about, self.store, self.observer = specs, about, store, observer
-        self.start = start
-        self.earlier = _earlier_seconds(store, {spec.key for spec in specs})
-        self.trained = False
-        done = ((spec.key, store.finished(spec)) for spec in specs)
-        self.runs = {key: run for key, run in done if run is not None}
+    Raises:
+        InputError: it is not in [0, 0.5].
+    """
+    if not 0 <= share <= 0.5:
+        raise InputError(
+            f"validation is {share}; it is the share of the training part to choose by: between 0 "
+            "(none, and no recommendation) and 0.5."
+        )
+    return share
 
-    def plan(self, runs: int) -> None:
-        """Pass it on."""
-        self.observer.plan(runs)
 
-    def epoch(self, spec: RunSpec, epoch: int, loss: float) -> None:
-        """Pass it on."""
-        self.observer.epoch(spec, epoch, loss)
+def check_tuning(trials: int, validation: float) -> int:
+    """A number of trials that can be done.
 
-    def finished(self, result: RunResult, *, cached: bool) -> None:
-        """Keep it, write it, pass it on."""
-        self.runs[result.key] = result
-        if not cached:
-            self.trained = True
-            self.save()
-        self.observer.finished(result, cached=cached)
-
-    def save(self) -> Results:
-        """Write and return the results so far."""
-        # Over all sessions of this comparison; one that finds everything done adds nothing.
-        worked = not self.earlier or self.trained
-        now = time.perf_counter() - self.start if worked else 0.0
-        self.about["seconds"] = self.earlier + now
-        runs = tuple(self.runs[s.key] for s in self.specs if s.key in self.runs)
-        results = Results(runs, about=dict(self.about))
-        results = replace(results, findings=findings.examine(results))
-        self.store.save(results)
-        return results
+    Raises:
+        InputError: it is negative, there is nothing to choose by, or Optuna is missing.
+    """
+    if trials < 0:
+        raise InputError(f"tune is {trials}; it is the number of trials for every loss.")
+    if trials and not validation:
+        raise InputError(
+            "tuning chooses by the validation part, and --validation 0 leaves none: leave it out."
+        )
+    if trials and importlib.util.find_spec("optuna") is None:
+        raise InputError('tuning needs Optuna: pip install "metriscope[tune]".')
+    return trials
 
 
 def _check_backbone(name: str | None, trained: bool) -> None:
@@ -213,105 +188,3 @@ def _check_backbone(name: str | None, trained: bool) -> None:
             f"--train-backbone trains cnn only, not {name or 'the default backbone'}: add "
             "--backbone cnn, or leave it out to use frozen features."
         )
-
-
-def _where_registered(names: Sequence[str]) -> tuple[tuple[str, ...], bool]:
-    """Modules that workers must import for these losses, and whether that is impossible."""
-    built_in = losses.LOSSES.discoverable()
-    modules = {
-        inspect.unwrap(losses.LOSSES.get(name)).__module__ for name in names if name not in built_in
-    }
-    return tuple(sorted(modules - {"__main__"})), "__main__" in modules
-
-
-# ------------------------------------------------------------------------------------------ about
-
-
-def _check_room(store: Store, specs: Sequence[RunSpec], dataset: Dataset) -> None:
-    """Stop before training if the disk cannot hold the results."""
-    rows = len(dataset.train) + len(dataset.test)
-    scratch = rows * dataset.train.x.shape[1] * dataset.train.x.itemsize
-    left = [s for s in specs if store.finished(s) is None]
-    need = scratch + sum(
-        len(dataset.test) * s.head.dim * 5 + 4 * _weights(s, dataset.train.x.shape[1]) for s in left
-    )
-    if left and need > store.room():
-        raise StorageError(
-            f"{store.folder}: about {need / 1e6:.0f} MB are needed and "
-            f"{store.room() / 1e6:.0f} MB are free. Free some space or choose another --out."
-        )
-
-
-def _weights(spec: RunSpec, in_features: int) -> int:
-    """How many numbers the trained network has."""
-    import torch
-
-    from metriscope.network import Head
-
-    with torch.device("meta"):  # no memory, no random numbers
-        head = Head(in_features, spec.head, spec.backbone)
-    return sum(parameter.numel() for parameter in head.parameters())
-
-
-def _jobs(asked: int | None, runs: int, notify: Callable[[str], None]) -> int:
-    cores = grid.cores()
-    if asked and asked > cores:
-        notify(f"--jobs {asked} is more than the cores this process may use: {cores} jobs.")
-    return min(asked or cores, cores, runs)
-
-
-def _about(
-    source: str | os.PathLike[str] | Dataset,
-    dataset: Dataset,
-    store: Store,
-    specs: Sequence[RunSpec],
-    command: str,
-    jobs: int,
-) -> dict[str, Any]:
-    return {
-        "source": dataset.name if isinstance(source, Dataset) else os.fspath(source),
-        "dataset": dataset.name,
-        "fingerprint": dataset.fingerprint,
-        "split": dataset.split,
-        "notes": list(dataset.notes),
-        "train_rows": len(dataset.train),
-        "test_rows": len(dataset.test),
-        "classes": dataset.num_classes,
-        "train_classes": int((dataset.train.counts > 0).sum()),
-        "test_classes": int((dataset.test.counts > 0).sum()),
-        "dim": dataset.train.x.shape[1],
-        "backbone": dataset.backbone,
-        "features": dict(dataset.manifests),
-        "singletons": dataset.test.singletons,
-        "baseline": _baseline(dataset, store),
-        "command": command,
-        "machine": grid.machine(),
-        "jobs": jobs,
-        "threads": grid.threads_for(jobs),
-        "asked": len(specs),
-    }
-
-
-def _earlier_seconds(store: Store, keys: set[str]) -> float:
-    """What earlier sessions of the same comparison took; 0 if there were none."""
-    try:
-        found = load_results(store.folder)
-    except InputError:
-        return 0.0
-    same = bool(found.runs) and all(run.key in keys for run in found.runs)
-    return float(found.about.get("seconds") or 0.0) if same else 0.0
-
-
-def _baseline(dataset: Dataset, store: Store) -> Scores:
-    """Scores of the untrained features: what every loss has to beat."""
-    from metriscope.diagnostics.base import Space, measure, reading
-
-    try:
-        found = load_results(store.folder).about
-        if found.get("baseline"):
-            return dict(found["baseline"])
-    except InputError:
-        pass  # nothing there yet
-    # A probe of wide features costs more than all the training: retrieval and geometry only.
-    names = [d.name for d in reading("embeddings") if d.group in ("geometry", "retrieval")]
-    return measure(Space(dataset.test), only=names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from metriscope import losses
@@ -43,6 +43,7 @@ def plan(
     batch_size: int | None,
     preset: str,
     settings: Mapping[str, Any],
+    validation: float = 0.0,
 ) -> tuple[Callable[[Dataset], list[RunSpec]], Callable[[int], list[str]]]:
     """Check every name and value before any data is read; return what makes specs and advice."""
     if preset not in PRESETS:
@@ -87,6 +88,7 @@ def plan(
                 head=head,
                 optimizer=optimizer,
                 backbone=dataset.backbone,
+                validation=validation if dataset.validation is not None else 0.0,
                 **run,
             )
             for name in names
@@ -95,6 +97,65 @@ def plan(
 
     made = [_make(name, head.dim, params[name]) for name in names]
     return specs_for, lambda classes: [line for loss in made for line in loss.advice(classes)]
+
+
+def vary(spec: RunSpec, name: str, value: Any) -> RunSpec:
+    """A specification with one setting changed.
+
+    Args:
+        spec: of which loss.
+        name: as of ``--set``: ``triplet.margin`` (of ``spec``'s own loss), ``optimizer.lr``,
+            ``head.dim``, ``epochs``, ``batch_size`` or ``sampler``.
+        value: of its type, or text.
+
+    Raises:
+        InputError: no such setting, or a value that cannot be.
+    """
+    group, _, parameter = name.partition(".")
+    if not parameter and group in ("epochs", "batch_size", "sampler"):
+        value = coerce(name, value, getattr(spec, group))
+        if group == "sampler":
+            SAMPLERS.get(value)
+        return replace(spec, **{group: value})
+    known: dict[str, dict[str, Any]] = {
+        "head": asdict(spec.head),
+        "optimizer": asdict(spec.optimizer),
+        spec.loss: dict(spec.params),
+    }
+    if group not in known:
+        raise InputError(_unknown_setting(name, ["epochs", "batch_size", "sampler", *known]))
+    if parameter not in known[group]:
+        raise InputError(unknown(f"parameter of {group}", parameter, known[group]))
+    changed = known[group] | {parameter: coerce(name, value, known[group][parameter])}
+    if group == "head":
+        return replace(spec, head=HeadSpec(**changed))
+    if group == "optimizer":
+        return replace(spec, optimizer=OptimizerSpec(**changed))
+    _make(spec.loss, spec.head.dim, changed)
+    return replace(spec, params=changed)
+
+
+def plan_sweep(specs: Sequence[RunSpec], sweep: Mapping[str, Sequence[Any]]) -> list[RunSpec]:
+    """Every specification with one setting at each of its values.
+
+    Args:
+        specs: of the comparison.
+        sweep: name of a setting, as of ``--set``, to values. One of a loss varies that loss alone.
+
+    Raises:
+        InputError: no such setting, or a value that cannot be.
+    """
+    made = []
+    for name, values in sweep.items():
+        group = name.partition(".")[0]
+        mine = [s for s in specs if s.loss == group] or list(specs)
+        made += [vary(spec, name, value) for value in values for spec in mine]
+    return unique(made)
+
+
+def unique(specs: Sequence[RunSpec]) -> list[RunSpec]:
+    """Each specification once, in order."""
+    return list({spec.key: spec for spec in specs}.values())
 
 
 def _make(name: str, dim: int, params: dict[str, Any]) -> Loss:

@@ -7,6 +7,8 @@
     runs/<key>/spec.json          what was asked
                trace.parquet      one row an epoch
                embeddings.parquet id, label, split, embedding of the test data
+               queries.parquet    what each test and each validation row retrieved
+               view.json          how the test embeddings look; made when it is first needed
                head.safetensors   the trained head and the loss's own parameters
                result.json        last: a run without it, or with a failure in it, is done again
 """
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from metriscope.disk import atomically, plain_json, storage_errors, write_embeddings, write_json
+from metriscope.text import slug
 from metriscope.types import (
     Embeddings,
     Finding,
@@ -151,10 +154,13 @@ class Store:
         result = self.read_run(spec)
         return result if result is not None and result.status == "done" else None
 
-    def others(self, specs: Iterable[RunSpec]) -> int:
-        """How many runs are kept here besides these."""
+    def others(self, specs: Iterable[RunSpec], dataset: str) -> int:
+        """How many runs of a dataset are kept here besides these."""
         mine = {spec.key for spec in specs}
-        return sum(file.parent.name not in mine for file in self.folder.glob("runs/*/result.json"))
+        kept = {
+            file.parent.name for file in self.folder.glob(f"runs/{slug(dataset)}-*/result.json")
+        }
+        return len(kept - mine)
 
     def save_run(
         self,
@@ -213,6 +219,10 @@ def _results(data: Mapping[str, Any]) -> Results:
         findings=tuple(finding_from_json(found) for found in data["findings"]),
         about=dict(data.get("about", {})),
         recommendation=data.get("recommendation"),
+        others={
+            kind: tuple(_run_from_json(run) for run in runs)
+            for kind, runs in (data.get("others") or {}).items()
+        },
     )
 
 
@@ -260,6 +270,9 @@ def to_json(results: Results) -> dict[str, Any]:
         "runs": [run_to_json(run) for run in results.runs],
         "findings": [plain_json(asdict(finding)) for finding in results.findings],
         "recommendation": plain_json(results.recommendation),
+        "others": {
+            kind: [run_to_json(run) for run in runs] for kind, runs in results.others.items()
+        },
     }
 
 

@@ -65,6 +65,16 @@ def on_pictures(command: Any) -> Any:
     return command
 
 
+goal_option = click.option(
+    "--goal",
+    type=click.Choice(["top1", "recall@10", "compact", "fast"]),
+    default="top1",
+    show_default=True,
+    help="What the recommendation is for: the nearest neighbour, the nearest ten, tight classes, "
+    "or few epochs.",
+)
+
+
 def say(sentence: str) -> None:
     """One line on stderr, with nothing in it that a terminal would obey."""
     from metriscope.text import plain

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from metriscope.cli._app import interrupt, on_pictures, say, show_results
+from metriscope.cli._app import goal_option, interrupt, on_pictures, say, show_results
 from metriscope.types import InputError, Results
 
 
@@ -28,6 +28,28 @@ from metriscope.types import InputError, Results
     metavar="NAME=VALUE",
     help="triplet.margin=0.5, head.dim=64, head.final_activation=tanh, optimizer.lr=1e-3, "
     "sampler=m_per_class, … May be repeated.",
+)
+@click.option(
+    "--validation",
+    type=click.FloatRange(0, 0.5),
+    default=0.2,
+    show_default=True,
+    help="Share of the training part to choose by; 0 trains on all and recommends nothing.",
+)
+@goal_option
+@click.option(
+    "--tune",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Try N settings of every loss on the validation part; compare each at its best.",
+)
+@click.option(
+    "--sweep",
+    "sweeps",
+    multiple=True,
+    metavar="NAME=A,B,…",
+    help="Vary one setting: triplet.margin=0.1,0.5,2, batch_size=64,512, … May be repeated.",
 )
 @click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: one a core]")
 @on_pictures
@@ -61,6 +83,7 @@ def compare(
     losses: str | None,
     seeds: str,
     settings: tuple[str, ...],
+    sweeps: tuple[str, ...],
     dtype: str,
     strict: bool,
     as_json: bool,
@@ -89,6 +112,7 @@ def compare(
             losses=_names(losses) if losses is not None else PAPER,
             seeds=_seeds(seeds),
             settings=dict(_setting(s) for s in settings),
+            sweep=dict(_sweep(s) for s in sweeps),
             images=Extraction(
                 dtype=dtype, strict=strict, progress=observer.pictures, notify=observer.note
             ),
@@ -129,3 +153,11 @@ def _setting(text: str) -> tuple[str, str]:
     if not equals:
         raise InputError(f"--set {text!r} has no '='; write it as triplet.margin=0.5.")
     return name.strip(), value.strip()
+
+
+def _sweep(text: str) -> tuple[str, list[str]]:
+    name, equals, values = text.partition("=")
+    found = [value.strip() for value in values.split(",") if value.strip()]
+    if not equals or not found:
+        raise InputError(f"--sweep {text!r} has no values; write it as triplet.margin=0.1,0.5,2.")
+    return name.strip(), found

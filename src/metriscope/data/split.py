@@ -8,7 +8,9 @@ import numpy as np
 
 from metriscope.data.pictures import Pictures
 from metriscope.data.table import INTEGER, Table, show
-from metriscope.types import InputError
+from metriscope.types import Dataset, InputError
+
+VALIDATION = 0.2  # share of the training part
 
 
 def shared_coding(tables: Sequence[Table | Pictures]) -> tuple[tuple[str, ...], list[np.ndarray]]:
@@ -108,6 +110,11 @@ def disjoint(y: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
             f"{sides[0]} would train and {sides[1]} test. Leave out --split disjoint."
         )
     return parts
+
+
+def hold_out(dataset: Dataset, share: float) -> Dataset:
+    """Take a validation part out of the training part; none where it would be too small."""
+    raise NotImplementedError
 
 
 def describe_disjoint(num_classes: int) -> str:

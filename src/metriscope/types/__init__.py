@@ -6,6 +6,7 @@ Nothing here imports torch at run time, so that the command line can answer at o
 from metriscope.types._data import Dataset, Embeddings, rows_where_not
 from metriscope.types._diagnosis import ClassRow, Confusion, Examined, Interval, Item
 from metriscope.types._errors import InputError, MetriscopeError
+from metriscope.types._evidence import Queries, View
 from metriscope.types._findings import Finding, Severity
 from metriscope.types._runs import (
     NUMBERS,
@@ -34,6 +35,7 @@ __all__ = [
     "LossOutput",
     "MetriscopeError",
     "OptimizerSpec",
+    "Queries",
     "Results",
     "RunResult",
     "RunSpec",
@@ -42,5 +44,6 @@ __all__ = [
     "Share",
     "Step",
     "Trace",
+    "View",
     "rows_where_not",
 ]

@@ -108,6 +108,7 @@ class Dataset:
         notes: what a person should know about this data, each one sentence.
         backbone: what made the features of pictures; ``features`` if they came as they are.
         manifests: how it made them, by part of the source, in plain JSON types.
+        validation: what was taken out of ``train`` to choose by; None if nothing was.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     backbone: str = "features"
     manifests: Mapping[str, Any] = field(default_factory=dict)
+    validation: Embeddings | None = None
 
     @property
     def num_classes(self) -> int:

@@ -23,6 +23,7 @@ class Finding:
         runs: keys of the runs it is about. ``loss``: their loss.
         verify: how to see that the next step helped.
         classes: names of the classes it is about.
+        dataset: whose, where there are several.
     """
 
     code: str
@@ -37,6 +38,7 @@ class Finding:
     loss: str = ""
     verify: str = ""
     classes: tuple[str, ...] = ()
+    dataset: str = ""
 
     @property
     def fired(self) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -93,7 +93,8 @@ class RunSpec:
     The key also holds ``NUMBERS``: runs of before a change to training are not taken for new ones.
 
     ``params`` holds every parameter of the loss, defaults included, so that a changed default
-    makes another run.
+    makes another run. ``validation`` is the share of the training part that is held out to choose
+    by; without one (0) the key is that of runs from before there was one.
     """
 
     dataset: str
@@ -109,12 +110,14 @@ class RunSpec:
     epochs: int = 100
     batch_size: int = 512
     dtype: str = "float32"
+    validation: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", dict(sorted(self.params.items())))
         require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
         require(self.batch_size >= 2, "batch size", self.batch_size, "at least 2: losses compare")
         require(0 <= self.seed < 2**63, "seed", self.seed, "a non-negative integer")
+        require(0 <= self.validation < 1, "validation", self.validation, "a share in [0, 1)")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -131,9 +134,10 @@ class RunSpec:
     @cached_property
     def key(self) -> str:
         """``<dataset>-<loss>-s<seed>-<hash>``: readable, unique, safe as a file name."""
-        text = json.dumps(
-            self.to_dict() | {"numbers": NUMBERS}, sort_keys=True, separators=(",", ":")
-        )
+        said = self.to_dict() | {"numbers": NUMBERS}
+        if not self.validation:
+            del said["validation"]
+        text = json.dumps(said, sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]
         return f"{slug(self.dataset)}-{slug(self.loss)}-s{self.seed}-{digest}"
 
@@ -161,22 +165,27 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Results:
-    """A whole comparison, as ``results.json`` holds it.
+    """A whole comparison, as ``results.json`` holds it; of one dataset, or of several.
 
     Attributes:
-        runs: in the order they were asked for (losses, then seeds).
+        runs: in the order they were asked for (datasets, then losses, then seeds).
         findings: about them.
         about: the setting: ``source``, ``dataset``, ``split``, ``notes`` (list), ``train_rows``,
-            ``test_rows``, ``classes``, ``train_classes``, ``test_classes``, ``dim``,
-            ``singletons``, ``baseline`` (scores of the untrained features), ``backbone``,
-            ``features`` (manifests by part), ``command``, ``machine`` (text), ``seconds``.
-        recommendation: which loss, and why; None until there is one.
+            ``validation_rows``, ``test_rows``, ``classes``, ``train_classes``, ``test_classes``,
+            ``dim``, ``singletons``, ``baseline`` (scores of the untrained features), ``backbone``,
+            ``features`` (manifests by part), ``command``, ``machine`` (text), ``seconds``,
+            ``tuning`` and ``sweep`` (what was tried). Of several datasets: ``datasets`` (all that
+            by name) and what they share.
+        recommendation: which loss, and why; None until there is one. Of several datasets: by name.
+        others: runs beside the comparison: ``untuned`` (the losses of ``runs`` before tuning),
+            ``trials`` (of the tuning), ``sweep`` (with one setting varied).
     """
 
     runs: tuple[RunResult, ...]
     findings: tuple[Finding, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
     recommendation: Mapping[str, Any] | None = None
+    others: Mapping[str, tuple[RunResult, ...]] = field(default_factory=dict)
 
     def by_loss(self) -> dict[str, list[RunResult]]:
         """Runs grouped by loss, in order."""
@@ -184,3 +193,48 @@ class Results:
         for run in self.runs:
             groups.setdefault(run.spec.loss, []).append(run)
         return groups
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Their names, in order."""
+        several = self.about.get("datasets")
+        if several:
+            return tuple(several)
+        named = [self.about["dataset"]] if self.about.get("dataset") else []
+        return tuple(dict.fromkeys([*named, *(run.spec.dataset for run in self.runs)]))
+
+    def of(self, dataset: str) -> Results:
+        """The results of one of its datasets."""
+        several = self.about.get("datasets")
+        if not several:
+            return self
+        shared = {k: v for k, v in self.about.items() if k != "datasets"}
+        return Results(
+            tuple(run for run in self.runs if run.spec.dataset == dataset),
+            tuple(found for found in self.findings if found.dataset == dataset),
+            shared | dict(several[dataset]),
+            (self.recommendation or {}).get(dataset),
+            {
+                kind: tuple(run for run in runs if run.spec.dataset == dataset)
+                for kind, runs in self.others.items()
+            },
+        )
+
+    @classmethod
+    def joined(cls, parts: Iterable[Results], about: Mapping[str, Any]) -> Results:
+        """Results of one dataset each, as one. ``about`` is what they share."""
+        parts = list(parts)
+        named = {part.about["dataset"]: part for part in parts}
+        kinds = dict.fromkeys(kind for part in parts for kind in part.others)
+        return cls(
+            tuple(run for part in parts for run in part.runs),
+            tuple(
+                replace(found, dataset=name)
+                for name, part in named.items()
+                for found in part.findings
+            ),
+            {**about, "datasets": {name: part.about for name, part in named.items()}},
+            {name: part.recommendation for name, part in named.items() if part.recommendation}
+            or None,
+            {kind: tuple(r for part in parts for r in part.others.get(kind, ())) for kind in kinds},
+        )

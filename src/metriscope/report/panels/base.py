@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
+from metriscope.report.charts import Chart
+from metriscope.report.evidence import Evidence
 from metriscope.report.tables import Table
-from metriscope.types import Results
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 class Panel(ABC):
@@ -18,23 +16,29 @@ class Panel(ABC):
     Attributes:
         title: the section's heading.
         order: where it stands; the lowest is first.
+        about: ``dataset``: it shows one dataset, and the report repeats it for each. ``all``: it
+            stands once, before them, and shows all datasets together.
         layout: how the report prints the numbers: a ``table``, ``cards`` (one a row, for long
-            texts), or ``none`` where the picture stands for them.
+            texts), ``folded`` (a table that is closed at first), or ``none`` where the picture
+            stands for them.
+        sortable: whether readers may sort its rows.
     """
 
     title: ClassVar[str]
     order: ClassVar[int]
-    layout: ClassVar[Literal["table", "cards", "none"]] = "table"
+    about: ClassVar[Literal["dataset", "all"]] = "dataset"
+    layout: ClassVar[Literal["table", "cards", "folded", "none"]] = "table"
+    sortable: ClassVar[bool] = True
 
-    def caption(self, results: Results) -> str:
+    def caption(self, evidence: Evidence) -> str:
         """One to three sentences for a person who has not read the paper."""
-        return self.frame(results).explanation
+        return self.frame(evidence).explanation
 
     @abstractmethod
-    def frame(self, results: Results) -> Table:
+    def frame(self, evidence: Evidence) -> Table:
         """The numbers. A table without rows hides the panel."""
 
-    def plot(self, results: Results) -> Figure | None:
+    def plot(self, evidence: Evidence) -> Chart | None:
         """The picture of exactly those numbers; None where there is nothing to draw."""
-        del results
+        del evidence
         return None
