@@ -7,8 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DOCS_INSTALLED := $(VENV)/.installed-docs
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo check test docs bench clean
+.PHONY: demo check test browser docs bench clean
 .DEFAULT_GOAL := demo
 
 demo: $(INSTALLED)
@@ -22,6 +23,13 @@ check: $(INSTALLED)
 
 test: $(INSTALLED)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+
+# What the tests of the report open it in. Debian and Ubuntu only; elsewhere, install Chromium or
+# Chrome by hand, or name one with METRISCOPE_BROWSER.
+browser:
+	command -v chromium || command -v chromium-browser || command -v google-chrome || \
+	  { $(SUDO) apt-get -q update && \
+	    $(SUDO) apt-get -q install --yes --no-install-recommends chromium; }
 
 docs: $(DOCS_INSTALLED)
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html

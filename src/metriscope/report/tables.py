@@ -16,7 +16,7 @@ from typing import Any
 from metriscope.report import columns
 from metriscope.report.columns import Column
 from metriscope.text import plain
-from metriscope.types import Results, RunResult
+from metriscope.types import Interval, Results, RunResult
 
 BASELINE = "untrained features"
 _SEEDS = "Each cell is the mean over seeds ± their standard deviation"
@@ -30,6 +30,8 @@ class Cell:
         text: as shown. mean, sd: the numbers behind it; None where there is none.
         n: how many runs have a value. of: how many could have one.
         best: whether no mean of this column is better.
+        interval: where the mean could as well lie; None where nobody can say.
+        pictures: JPEG files, shown beside the text on a page.
     """
 
     text: str
@@ -38,6 +40,8 @@ class Cell:
     n: int = 0
     of: int = 0
     best: bool = False
+    interval: Interval | None = None
+    pictures: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)

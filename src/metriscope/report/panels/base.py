@@ -22,6 +22,8 @@ class Panel(ABC):
             texts), ``folded`` (a table that is closed at first), or ``none`` where the picture
             stands for them.
         sortable: whether readers may sort its rows.
+        several: whether the report shows it only where there are several datasets; figures and
+            tables for a paper are made of it in any case.
     """
 
     title: ClassVar[str]
@@ -29,6 +31,7 @@ class Panel(ABC):
     about: ClassVar[Literal["dataset", "all"]] = "dataset"
     layout: ClassVar[Literal["table", "cards", "folded", "none"]] = "table"
     sortable: ClassVar[bool] = True
+    several: ClassVar[bool] = False
 
     def caption(self, evidence: Evidence) -> str:
         """One to three sentences for a person who has not read the paper."""
