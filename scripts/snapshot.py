@@ -15,8 +15,9 @@ from pathlib import Path
 import matplotlib as mpl
 
 from metriscope.report import style, tables
+from metriscope.report.export import to_markdown
 from metriscope.report.panels._curves import bands, draw
-from metriscope.report.tables import Table, to_markdown
+from metriscope.report.tables import Table
 from metriscope.store import load_results
 from metriscope.types import Results
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import metriscope
-from metriscope.diagnosis.classes import confusions, per_class, wilson
+from metriscope.diagnosis.classes import confusions, per_class
 from metriscope.diagnosis.search import Search, among_themselves
 from metriscope.types import ClassRow, Confusion
 from tests.spaces import clumps, space

@@ -2,27 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from metriscope.findings import examine
 from metriscope.report import style
-from metriscope.report.panels import PANELS, _curves
+from metriscope.report.charts import Chart, Dots, Line
+from metriscope.report.charts.interactive import to_plotly
+from metriscope.report.charts.static import to_figure
+from metriscope.report.evidence import Evidence
+from metriscope.report.panels import PANELS
 from metriscope.report.panels.base import Panel
-from metriscope.types import Finding, Results
-from tests.fakes import failed, full, results, run
+from metriscope.report.tables import Table
+from metriscope.types import Results
+from tests.fakes import advised, comparison, failed, full, results, run
+from tests.pages import HOSTILE
 
 NAMES = PANELS.names()
+# What they are about is made by their own tests.
+ELSEWHERE = {"tuning", "sensitivity", "paper", "claims", "audit"}
+SMALL = {
+    "empty": Results(()),
+    "failed": results(failed(), failed("ccl")),
+    "bare": results(run()),
+    "one run": comparison(losses=("scl",), seeds=1),
+    "one seed": comparison(seeds=1),
+    "partly failed": comparison(lost=[("scl", 1), ("ccl", 0), ("ccl", 1), ("ccl", 2)]),
+    "old": full(),
+    "several": comparison(datasets=("a", "b")),
+    "unlike": Results.joined(
+        [
+            comparison(datasets=("a",), losses=("scl",)),
+            comparison(datasets=("b",), losses=("ccl",)),
+        ],
+        {},
+    ),
+    "hostile": comparison(datasets=(HOSTILE, "$b_%"), losses=(HOSTILE, "scl"), seeds=2),
+}
 
 
-def _full() -> Results:
-    found = full()
-    return Results(found.runs, examine(found), found.about)
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    """All there is: queries, views, a recommendation, findings."""
+    folder = tmp_path_factory.mktemp("comparison")
+    found = advised(comparison(folder), "scl")
+    return Evidence(replace(found, findings=examine(full())), folder)
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    folder = tmp_path_factory.mktemp("several")
+    return Evidence(comparison(folder, ("a", "b", "c")), folder)
 
 
 def _panel(name: str) -> Panel:
     return PANELS.get(name)()
+
+
+def _parts(panel: Panel, found: Evidence) -> Iterator[Evidence]:
+    yield from [found] if panel.about == "all" else found.parts.values()
+
+
+def _drawn(chart: Chart, folder: Path) -> bytes:
+    with style.drawing():
+        to_figure(chart).savefig(folder / "chart.svg", metadata={"Date": None})
+    return (folder / "chart.svg").read_bytes()
 
 
 def test_panels_have_places_of_their_own() -> None:
@@ -32,97 +80,123 @@ def test_panels_have_places_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_frame_is_a_table_with_something_in_it(name: str) -> None:
-    panel, found = _panel(name), _full()
+def test_frame_is_a_table_with_something_in_it(
+    name: str, evidence: Evidence, several: Evidence
+) -> None:
+    panel = _panel(name)
+    found = several if panel.several else evidence
     table = panel.frame(found)
-    assert table.rows
+    assert table.rows or name in ELSEWHERE
     assert all(len(row.cells) == len(table.columns) for row in table.rows)
     assert panel.caption(found)
-    assert panel.layout in ("table", "cards", "none")
+    assert panel.layout in ("table", "cards", "folded", "none")
+    assert panel.about in ("dataset", "all")
     assert PANELS.describe(name).summary
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_plot_has_labelled_axes_or_is_absent(name: str) -> None:
-    drawn = _panel(name).plot(_full())
-    if drawn is None:
-        assert name in ("findings", "greediness", "settings")
-        return
-    assert isinstance(drawn, Figure)
-    assert drawn.axes
-    for ax in drawn.axes:
-        assert ax.get_xlabel()
-        assert ax.has_data()
-    assert drawn.axes[0].get_ylabel() or drawn.axes[0].get_yticklabels()
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(
-    "found", [Results(()), results(failed()), results(run())], ids=["empty", "failed", "bare"]
-)
-def test_little_to_show_is_no_error(name: str, found: Results) -> None:
+def test_pictures_have_labelled_axes_and_both_drawers_draw_them(
+    name: str, evidence: Evidence, several: Evidence, tmp_path: Path
+) -> None:
     panel = _panel(name)
-    panel.frame(found)
-    panel.caption(found)
-    drawn = panel.plot(found)
-    if drawn is not None:
-        style.to_svg(drawn, "x", "x")
+    chart = panel.plot(several if panel.several else evidence)
+    if chart is None:
+        return
+    for plane in chart.planes:
+        assert plane.marks
+        assert plane.bare or plane.x_label
+        assert plane.bare or plane.y_label or plane.y_names
+        for mark in plane.marks:
+            if isinstance(mark, Line | Dots):
+                assert np.isfinite([*mark.x, *mark.y]).all()
+                assert len(mark.x) == len(mark.y) + (isinstance(mark, Line) and mark.steps)
+    assert b"</svg>" in _drawn(chart, tmp_path)
+    assert len(to_plotly(chart)) == len(chart.planes)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_same_results_give_the_same_picture(name: str) -> None:
-    first, second = _panel(name).plot(_full()), _panel(name).plot(_full())
-    if first is None or second is None:
-        assert first is second
-        return
-    assert style.to_svg(first, name, "x") == style.to_svg(second, name, "x")
+@pytest.mark.parametrize("kind", SMALL)
+def test_little_to_show_is_no_error(name: str, kind: str) -> None:
+    panel = _panel(name)
+    for part in _parts(panel, Evidence(SMALL[kind])):
+        table = panel.frame(part)
+        assert all(len(row.cells) == len(table.columns) for row in table.rows)
+        assert isinstance(panel.caption(part), str)
+        panel.plot(part)
 
 
-def test_curves_are_the_mean_and_reach_of_the_seeds_from_epoch_0() -> None:
-    found = results(run(seed=0, losses=(4.0, 2.0)), run(seed=1, losses=(8.0, 2.0)), failed(seed=2))
-    band = _curves.bands(found, "loss")["scl"]
-    assert band == _curves.Band((0.0, 1.0), (6.0, 2.0), (4.0, 2.0), (8.0, 2.0))
-    relative = _curves.bands(found, "loss", relative=True)["scl"]
-    assert relative.mean == (1.0, 0.375)
-    assert (relative.low, relative.high) == ((1.0, 0.25), (1.0, 0.5))
+@pytest.mark.parametrize("name", ["answer", "comparisons", "plane", "retrieval", "loss_curves"])
+def test_hostile_names_can_be_drawn(name: str, tmp_path: Path) -> None:
+    panel = _panel(name)
+    for part in _parts(panel, Evidence(SMALL["hostile"])):
+        chart = panel.plot(part)
+        assert chart is not None
+        assert b"<script>" not in _drawn(chart, tmp_path)
+        to_plotly(chart)
 
 
-def test_curves_leave_out_what_is_undefined() -> None:
-    found = results(run(losses=(4.0, None, float("nan"), 1.0)))
-    assert _curves.bands(found, "loss")["scl"].epochs == (0.0, 3.0)
-    assert _curves.bands(results(run(losses=(0.0, 0.0))), "loss", relative=True) == {}
-    assert _curves.bands(found, "grad_norm.head") == {}
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_results_give_the_same_numbers_and_picture(
+    name: str, evidence: Evidence, several: Evidence
+) -> None:
+    panel = _panel(name)
+    found = several if panel.several else evidence
+    again = Evidence(found.results, found.folder)
+    assert panel.frame(found) == panel.frame(again)
+    assert panel.plot(found) == panel.plot(again)
 
 
-def test_the_loss_picture_draws_the_numbers_of_its_frame() -> None:
-    panel = _panel("loss_curves")
-    found = results(run(losses=(4.0, 2.0, 1.0)))
-    drawn, table = panel.plot(found), panel.frame(found)
-    assert drawn is not None
-    absolute, relative = drawn.axes
-    assert absolute.get_yscale() == "symlog"
-    assert relative.get_yscale() == "linear"
-    for ax, j in ((absolute, 1), (relative, 4)):
-        np.testing.assert_array_equal(ax.lines[0].get_xdata(), [0, 1, 2])
-        shown = [row.cells[j].mean for row in table.rows]
-        np.testing.assert_array_equal(ax.lines[0].get_ydata(), np.array(shown, float))
+def _means(table: Table) -> set[float]:
+    return {cell.mean for row in table.rows for cell in row.cells if cell.mean is not None}
 
 
-def test_gradient_norms_are_symlog_and_begin_with_the_first_update() -> None:
-    drawn = _panel("gradient_curves").plot(full())
-    assert drawn is not None
-    assert drawn.axes[0].get_yscale() == "symlog"
-    np.testing.assert_array_equal(drawn.axes[0].lines[0].get_xdata(), [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize(
+    "name", ["comparisons", "plane", "ranks", "retrieval", "variance", "critical_difference"]
+)
+def test_pictures_draw_the_numbers_of_their_frame(
+    name: str, evidence: Evidence, several: Evidence
+) -> None:
+    panel = _panel(name)
+    found = several if panel.several else evidence
+    chart = panel.plot(found)
+    assert chart is not None
+    drawn = {
+        mark.x[0] for plane in chart.planes for mark in plane.marks if isinstance(mark, Dots)
+    } - {11.0}  # the line of those that did not get there
+    assert len(drawn) >= 3
+    assert drawn <= _means(panel.frame(found))
 
 
-def test_a_loss_has_one_colour_in_every_picture() -> None:
-    dots = _panel("answer").plot(full())
-    lines = _panel("loss_curves").plot(full())
-    assert dots is not None
-    assert lines is not None
-    colours = {line.get_color() for line in lines.axes[0].lines}
-    assert colours == {style.look(n).colour for n in ("contrastive", "triplet", "scl")}
-    assert colours < {line.get_color() for line in dots.axes[0].lines}
+def test_bars_are_the_intervals_of_the_frame(evidence: Evidence) -> None:
+    for name in ("comparisons", "ranks", "retrieval"):
+        panel = _panel(name)
+        chart, table = panel.plot(evidence), panel.frame(evidence)
+        assert chart is not None
+        told = {
+            (cell.mean, *cell.interval)
+            for row in table.rows
+            for cell in row.cells
+            if cell.interval is not None
+        }
+        bars = {
+            (mark.x[0], mark.x_low[0], mark.x_high[0])
+            for plane in chart.planes
+            for mark in plane.marks
+            if isinstance(mark, Dots) and mark.x_low
+        }
+        assert len(bars) >= 3
+        assert bars <= told
+
+
+def test_a_loss_has_one_colour_in_every_picture(evidence: Evidence) -> None:
+    looks: dict[str, set[style.Look]] = {}
+    for name in NAMES:
+        chart = _panel(name).plot(evidence)
+        for plane in chart.planes if chart else ():
+            for mark in plane.marks:
+                if isinstance(mark, Line | Dots) and mark.name in evidence.results.by_loss():
+                    looks.setdefault(mark.name, set()).add(mark.look)
+    assert looks == {loss: {style.look(loss)} for loss in evidence.results.by_loss()}
     assert style.look("mine") == style.look("mine")
     seven = ("contrastive", "triplet", "npair", "infonce", "arcface", "scl", "ccl")
     assert len({style.look(n).colour for n in seven}) == 7
@@ -140,40 +214,3 @@ def test_every_colour_can_be_seen_on_both_pages(page: str) -> None:
     for look in (*style._FIXED.values(), *style._OTHER):
         light, dark = sorted((_luminance(look.colour), _luminance(page)), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 3  # WCAG 2.1, 1.4.11
-
-
-def test_findings_panel_shows_each_finding_and_says_when_there_is_none() -> None:
-    panel = _panel("findings")
-    assert panel.frame(results(run())).rows == ()
-    assert "No check found" in panel.caption(results(run()))
-    one = Finding(
-        "MS999", "warning", "odd", "It is 3.", 3.0, 2.0, "chance", "wait", ("k",), "scl", "it is 2."
-    )
-    (row,) = panel.frame(Results((run(),), (one,))).rows
-    assert row.name == "MS999"
-    texts = [cell.text for cell in row.cells]
-    assert texts == [
-        "warning",
-        "scl",
-        "odd",
-        "It is 3.",
-        "3",
-        "2",
-        "chance",
-        "wait",
-        "it is 2.",
-        "",
-    ]
-
-
-def test_settings_say_what_was_run() -> None:
-    rows = _panel("settings").frame(full()).rows
-    found = {row.name: row.cells[0].text for row in rows}
-    assert found["Command"] == "metriscope compare data"
-    assert found["Seeds"] == "0, 1, 2"
-    assert found["Loss: triplet"].startswith("margin 1.0, mining batch_hard, reduction mean")
-    assert found["Loss: triplet"].endswith("2.5 s a run")
-    assert found["Loss: ccl"].endswith("no run finished")
-    assert found["Note"] == "note on data"
-    assert found["Version: torch"] == "2.13.0"
-    assert "lr 0.0001" in found["Optimiser"]

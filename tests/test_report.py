@@ -1,66 +1,233 @@
-"""The terminal and the page: readable everywhere, self-contained, and no name is ever a command."""
+"""The page: readable everywhere, self-contained, and no name is ever a command."""
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from rich.cells import cell_len
 
 from metriscope.findings import examine
-from metriscope.report import html, style, tables, terminal
+from metriscope.report import html, tables
+from metriscope.report.charts import interactive
+from metriscope.report.columns import Column
+from metriscope.report.evidence import Evidence
+from metriscope.report.page import Page, Section, to_html
+from metriscope.report.panels import PANELS
+from metriscope.report.tables import Cell, Row, Table
 from metriscope.text import plain
-from metriscope.types import Finding, MetriscopeError, Results
-from tests.fakes import failed, full, results, run
-from tests.pages import CONTROL, HOSTILE, Reader, links_lead_somewhere, loads_nothing, printed
+from metriscope.types import Finding, Interval, MetriscopeError, Results
+from tests.fakes import advised, comparison, failed, full, results, run
+from tests.pages import (
+    CONTROL,
+    HOSTILE,
+    Reader,
+    charts,
+    links_lead_somewhere,
+    loads_nothing,
+    scripts,
+)
+
+SEVERAL = ("cats", "dogs")
 
 
 def _with_findings(found: Results) -> Results:
     return replace(found, findings=examine(found))
 
 
+def _page(found: Results, folder: Path | None = None) -> str:
+    return html.page(Evidence(found, folder))
+
+
 @pytest.fixture(scope="module")
 def page() -> str:
-    return html.page(_with_findings(full()))
+    return _page(_with_findings(full()))
 
 
 @pytest.fixture(scope="module")
 def hostile_page() -> str:
-    return html.page(_with_findings(full(HOSTILE, loss=HOSTILE)))
+    return _page(_with_findings(full(HOSTILE, loss=HOSTILE)))
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    """Of two datasets, with all that runs leave."""
+    folder = tmp_path_factory.mktemp("several")
+    return Evidence(comparison(folder, SEVERAL, lost=[("ccl", 0)]), folder)
+
+
+@pytest.fixture(scope="module")
+def several(evidence: Evidence) -> str:
+    return html.page(evidence)
 
 
 # ------------------------------------------------------------------------------------------- page
 
 
-def test_page_loads_nothing_and_its_links_lead_somewhere(page: str) -> None:
-    loads_nothing(page)
-    links_lead_somewhere(page)
+def test_page_loads_nothing_and_its_links_lead_somewhere(page: str, several: str) -> None:
+    for text in (page, several):
+        loads_nothing(text)
+        links_lead_somewhere(text)
 
 
-def test_page_can_be_read_with_a_keyboard_and_a_screen_reader(page: str) -> None:
-    read = Reader(page)
-    assert ("html", "lang", "en") in read.attributes
-    assert read.tags["h1"] == 1
-    assert read.tags["main"] == 1
-    assert read.tags["caption"] == read.tags["table"]
-    pictures = [v for t, n, v in read.attributes if t == "svg" and n == "aria-label"]
-    assert len(pictures) == read.tags["svg"] == 6
-    assert all(pictures)
-    scrolled = [n for t, n, v in read.attributes if (n, v) == ("class", "scroll")]
-    focusable = [n for t, n, v in read.attributes if (n, v) == ("tabindex", "0")]
-    assert len(scrolled) == len(focusable) == read.tags["svg"] + read.tags["table"]
-    assert "prefers-color-scheme: dark" in page
-    assert "@media print" in page
+def test_a_page_without_a_picture_has_no_library() -> None:
+    code, _ = scripts(_page(Results(())))
+    assert len(code) == 1
+    assert len(scripts(_page(full()))[0]) == 2
 
 
-def test_figures_take_the_colour_of_the_page(page: str) -> None:
-    assert style.INK not in page
-    assert page.count("currentColor") > 20
-    svg = page[page.index("<svg") : page.index("</svg>")]
-    assert "<text" in svg  # text that can be searched and read aloud, not outlines
-    assert not re.search(r"fill: ?#(000000|ffffff)", svg)
+def test_page_can_be_read_with_a_keyboard_and_a_screen_reader(page: str, several: str) -> None:
+    for text in (page, several):
+        read = Reader(text)
+        assert ("html", "lang", "en") in read.attributes
+        assert read.tags["h1"] == read.tags["main"] == read.tags["nav"] == 1
+        assert read.tags["caption"] == read.tags["table"]
+        pictures = [v for _, n, v in read.attributes if n == "aria-label" and "Picture: " in v]
+        planes = [v for _, n, v in read.attributes if (n, v) == ("class", "plane")]
+        assert len(pictures) == len(planes) == sum(map(len, charts(text).values())) >= 6
+        scrolled = [n for t, n, v in read.attributes if (n, v) == ("class", "scroll")]
+        focusable = [n for t, n, v in read.attributes if (n, v) == ("tabindex", "0")]
+        assert len(scrolled) == len(focusable) == read.tags["table"]
+        levels = [int(tag) for tag in re.findall(r"<h([1-6])", text)]
+        assert levels[0] == 1
+        assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(c, 16) / 255 for c in re.findall("..", colour * (2 if len(colour) == 3 else 1))]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_texts_can_be_read_in_both_themes(page: str, theme: str) -> None:
+    pairs = re.findall(r"--(\w+): light-dark\(#(\w+), #(\w+)\)", page)
+    colours = {name: light if theme == "light" else dark for name, light, dark in pairs}
+    for text in ("ink", "soft", "link", "problem", "warning", "ok"):
+        for ground in ("page", "raised", *(("best",) if text in ("ink", "soft") else ())):
+            shades = (_luminance(colours[text]), _luminance(colours[ground]))
+            contrast = (max(shades) + 0.05) / (min(shades) + 0.05)
+            assert contrast >= 4.5, (text, ground, contrast)  # WCAG 2.1, 1.4.3
+
+
+def test_every_number_is_the_one_that_is_stored(evidence: Evidence, several: str) -> None:
+    shown, compared = Reader(several).tables, 0
+    for name, panel in PANELS.all().items():
+        id = name.replace("_", "-")
+        places = [(id, evidence)]
+        if panel.about == "dataset":
+            places = [(f"d{i}-{id}", part) for i, part in enumerate(evidence.parts.values(), 1)]
+        for place, part in places:
+            table = panel().frame(part)
+            if not table.rows or panel.layout == "cards":
+                assert place not in shown
+                continue
+            assert len(shown[place]) == len(table.rows) + 1  # and the head
+            for line, row in zip(shown[place][1:], table.rows, strict=True):
+                assert plain(row.name) in line[0][0]
+                for (text, value), cell in zip(line[1:], row.cells, strict=True):
+                    assert value == cell.mean
+                    assert plain(cell.text) in text
+                    compared += cell.mean is not None
+    assert compared > 300
+
+
+def test_the_numbers_of_the_file_reach_the_page(evidence: Evidence, several: str) -> None:
+    rows = Reader(several).tables["d2-retrieval"]
+    place = next(j for j, (text, _) in enumerate(rows[0]) if text.startswith("Recall@1"))
+    for loss, runs in evidence.parts["dogs"].results.by_loss().items():
+        values = [run.scores["recall@1"] for run in runs if run.status == "done"]
+        row = next(row for row in rows if row[0][0].startswith(loss))
+        assert row[place][1] == math.fsum(values) / len(values)
+
+
+def test_the_numbers_of_the_tables_reach_the_charts(evidence: Evidence, several: str) -> None:
+    drawn = charts(several)
+    for id, name, heading in (
+        ("d1-retrieval", "retrieval", "Recall@1"),
+        ("d2-ranks", "ranks", "Place"),
+        ("d1-spectra", "spectra", ""),
+    ):
+        points = [
+            float(v)
+            for plane in drawn[id]
+            for trace in plane["data"]
+            for v in (*trace["x"], *trace["y"])
+            if v is not None
+        ]
+        part = list(evidence.parts.values())[int(id[1]) - 1]
+        chart = PANELS.get(name)().plot(part)
+        assert chart is not None
+        assert [interactive.to_plotly(replace(chart, legend=()))] == [drawn[id]]
+        table = PANELS.get(name)().frame(part)
+        for j, column in enumerate(table.columns):
+            if heading and column.label == heading:
+                means = [row.cells[j].mean for row in table.rows if row.name in ("scl", "triplet")]
+                assert len(means) == 2
+                assert all(float(f"{mean:.6g}") in points for mean in means)
+
+
+def test_one_dataset_has_no_parts_and_several_have_one_each(page: str, several: str) -> None:
+    assert 'class="part"' not in page
+    assert re.findall(r'class="part" id="(\w+)"( open)?>', several) == [("d1", " open"), ("d2", "")]
+    ids = [v for t, n, v in Reader(several).attributes if (t, n) == ("section", "id")]
+    assert ids[0] == "answer"
+    first = next(i for i, id in enumerate(ids) if id.startswith("d1-"))
+    assert not any(id.startswith("d") and id[1].isdigit() for id in ids[:first])
+    assert [id[3:] for id in ids if id.startswith("d1-")] == [
+        id[3:] for id in ids if id.startswith("d2-")
+    ]
+
+
+def test_the_page_begins_with_the_answer() -> None:
+    found = advised(comparison(losses=("scl", "triplet")), "scl")
+    assert found.recommendation is not None
+    text = " ".join(Reader(_page(found)).text)
+    answer = found.recommendation["answer"]
+    assert text.count(answer) == 1
+    assert text.index(answer) < text.index("In short")
+    assert tables.answer(full()) in " ".join(Reader(_page(full())).text)
+
+
+def test_an_edited_file_is_told_from_what_runs_left(
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Warning." not in _page(full())
+    keys = tuple(f"data-<b>-s{i}" for i in range(9))
+    monkeypatch.setattr(Evidence, "edited", keys)
+    text = " ".join(Reader(_page(full())).text)
+    assert "results.json differs from what 9 runs left in runs/: data-<b>-s0, " in text
+    assert "data-<b>-s4 and 4 more" in text
+
+
+def test_pictures_in_cells_are_in_the_file() -> None:
+    cell = Cell("cat", pictures=(b"\xff\xd8\xff", b"\xff\xd8\xfe"))
+    table = Table("T", "", (Column("C", words=True),), (Row("r", (cell,)),))
+    text = to_html(Page("n", "w", [], [Section("s", "S", "", table)], "f"))
+    loads_nothing(text)
+    assert [v for t, n, v in Reader(text).attributes if (t, n) == ("img", "src")] == [
+        "data:image/jpeg;base64,/9j/",
+        "data:image/jpeg;base64,/9j+",
+    ]
+    assert Reader(text).tags["img"] == text.count(' alt="')
+
+
+def test_intervals_stand_beside_their_means() -> None:
+    cell = Cell("0.900 ± 0.010", 0.9, 0.01, 3, 3, interval=Interval(0.8801, 0.9199))
+    table = Table("T", "", (Column("C", digits=2),), (Row("r", (cell,)),))
+    text = to_html(Page("n", "w", [], [Section("s", "S", "", table)], "f"))
+    assert "[0.88, 0.92]" in Reader(text).text
+
+
+def test_what_the_buttons_copy_is_in_the_page(page: str) -> None:
+    _, data = scripts(page)
+    copied = [found for text in data if isinstance(found := json.loads(text), dict)]
+    assert len(copied) == Reader(page).tags["table"]
+    assert all(set(found) == {"CSV", "Markdown", "LaTeX"} for found in copied)
 
 
 def test_page_shows_tables_findings_and_settings(page: str) -> None:
@@ -82,7 +249,7 @@ def test_page_shows_tables_findings_and_settings(page: str) -> None:
 
 
 def test_equal_results_give_equal_pages(page: str) -> None:
-    assert html.page(_with_findings(full())) == page
+    assert _page(_with_findings(full())) == page
 
 
 def test_hostile_names_are_text_on_the_page(page: str, hostile_page: str) -> None:
@@ -103,7 +270,7 @@ def test_hostile_names_are_text_on_the_page(page: str, hostile_page: str) -> Non
     "name", ["_hidden", "$\\frac{$", "日本語", "עברית", "a" * 300, " ", "'\"></svg>"]
 )
 def test_awkward_loss_names_survive_in_tables_and_figures(name: str) -> None:
-    text = "".join(Reader(html.page(full(loss=name))).text)
+    text = "".join(Reader(_page(full(loss=name))).text)
     # Table, settings and ranking, at least; pictures cut very long names.
     assert text.count(name) >= 3
 
@@ -135,91 +302,11 @@ def test_a_missing_folder_is_a_clear_error(tmp_path: Path) -> None:
         html.write(results(run()), tmp_path / "nowhere" / "report.html")
 
 
-# --------------------------------------------------------------------------------------- terminal
-
-
-def _print(found: Results, width: int, encoding: str = "utf-8", **options: object) -> str:
-    report = Path("runs") / "data" / "report.html"
-    render = lambda console: terminal.render(found, console, report)  # noqa: E731
-    return printed(render, width, encoding, **options)
-
-
-@pytest.mark.parametrize("width", [40, 50, 60, 80, 120, 200])
-def test_terminal_fits_and_cuts_no_number(width: int) -> None:
-    found = _with_findings(full())
-    text = _print(found, width)
-    assert max(cell_len(line) for line in text.splitlines()) <= width
-    assert "…" not in text
-    for table in tables.build(found):
-        for j, column in enumerate(table.columns):
-            if column.main:
-                assert column.heading in text
-                for row in table.rows:
-                    assert row.cells[j].text in text
-    assert all(line == line.rstrip() for line in text.splitlines())
-
-
-def test_terminal_shows_more_columns_where_they_fit() -> None:
-    found = results(run("scl", recall_1=0.9, recall_5=0.9, probe_accuracy=0.8))
-    assert "Probe accuracy" in _print(found, 120)
-    narrow = _print(found, 45)
-    assert "Probe accuracy" not in narrow
-    assert "1 more in the report" in " ".join(narrow.split())
-
-
-def test_terminal_marks_the_best_without_colour_and_with_it() -> None:
-    text = _print(full(), 100)
-    assert "0.921 ± 0.001*" in text
-    assert "\x1b" not in text
-    assert "* best mean" in text
-    coloured = _print(full(), 100, force_terminal=True, color_system="standard")
-    assert "\x1b[" in coloured
-    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == text
-
-
-def test_no_color_keeps_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    text = _print(_with_findings(full()), 100, force_terminal=True)
-    assert not re.search(r"\x1b\[[0-9;]*3\d", text)
-    assert "0.921 ± 0.001*" in re.sub(r"\x1b\[[0-9;]*m", "", text)
-
-
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
-def test_terminal_without_unicode_prints_what_it_can(encoding: str) -> None:
-    text = _print(_with_findings(full("日本")), 80, encoding)
-    assert "0.921 +- 0.001*" in text or "0.921 ± 0.001*" in text
-    assert "\\u65e5\\u672c" in text
-
-
-def test_terminal_says_what_went_wrong() -> None:
-    text = " ".join(_print(_with_findings(full()), 80).split())
-    assert (
-        "[PROBLEM] MS101 triplet: almost no spread, the space has collapsed (7.6e-05, limit 0.01)"
-        in text
-    )
-    assert "[PROBLEM] MS203 ccl: a run failed" in text
-    assert "try: " in text
-    assert "(2 of 3 runs)" in text
-    assert "ccl (failed)" in text
-    assert text.endswith("Report: runs/data/report.html")
-    assert "Findings: none." in _print(results(run(recall_1=0.9)), 80)
-
-
-def test_hostile_names_are_text_in_the_terminal() -> None:
-    text = _print(_with_findings(full(HOSTILE, loss=HOSTILE)), 200, force_terminal=False)
-    assert not re.search(CONTROL, text)
-    assert "[bold red]x[/]" in " ".join(text.split())
-    assert "\\x1b[31mred\\x9b0m" in text
-
-
-def test_terminal_findings_about_no_loss() -> None:
+def test_a_card_says_how_to_verify() -> None:
     one = Finding(
         "MS401", "warning", "few queries", "It is 3.", 3.0, None, "", "wait", verify="it is 2."
     )
-    text = _print(Results((run(),), (one,)), 80)
-    shown = "[WARNING] MS401 few queries (3)\n    It is 3.\n    try: wait\n    verify: it is 2.\n"
-    assert shown in text
-    assert "<dt>Verify</dt><dd>it is 2.</dd>" in html.page(Results((run(),), (one,)))
+    assert "<dt>Verify</dt><dd>it is 2.</dd>" in _page(Results((run(),), (one,)))
 
 
 # ------------------------------------------------------------------------------------------- text

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import statistics
 
 import pytest
@@ -159,29 +157,6 @@ def test_answer_names_the_best_mean_and_is_no_recommendation() -> None:
     assert "untrained features reach 0.700" in text
     assert "not a tested recommendation" in text
     assert "not a recommendation" in tables.answer(results(run(recall_1=0.9)))
-
-
-def test_markdown_escapes_names_and_bolds_the_best() -> None:
-    found = results(run("a|b<i>_", recall_1=0.9), run("ccl", recall_1=0.8))
-    lines = tables.to_markdown(tables.build(found)[0]).splitlines()
-    assert lines[0] == "| Loss | Recall@1 ↑ |"
-    assert lines[1] == "| --- | ---: |"
-    assert lines[2] == r"| a\|b\<i\>\_ | **0.900** |"
-    assert lines[3] == "| ccl | 0.800 |"
-
-
-def test_csv_has_full_precision_and_every_cell() -> None:
-    found = results(
-        run("scl", 0, recall_1=1 / 3), run("scl", 1, recall_1=2 / 3), run("ccl", recall_1=None)
-    )
-    read = list(csv.DictReader(io.StringIO(tables.to_csv(tables.build(found)))))
-    assert [(r["row"], r["score"], r["n"]) for r in read] == [
-        ("scl", "recall@1", "2"),
-        ("ccl", "recall@1", "0"),
-    ]
-    assert float(read[0]["mean"]) == 0.5
-    assert float(read[0]["sd"]) == statistics.stdev([1 / 3, 2 / 3])
-    assert read[1]["mean"] == ""
 
 
 def test_dicts_carry_numbers_and_notes() -> None:

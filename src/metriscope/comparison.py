@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from metriscope.data.checks import ZeroVectors
 from metriscope.data.devices import resolve_device
 from metriscope.data.loading import Protocol
 from metriscope.data.split import VALIDATION, hold_out
-from metriscope.plan import plan
+from metriscope.plan import plan, read_sweep
 from metriscope.recommendation import Goal
 from metriscope.session import Request, conduct
 from metriscope.store import Store
@@ -36,7 +35,7 @@ def compare(
     validation: float = VALIDATION,
     goal: Goal = "top1",
     tune: int = 0,
-    sweep: Mapping[str, Sequence[Any]] | None = None,
+    sweep: Mapping[str, Sequence[Any] | str] | None = None,
     jobs: int | None = None,
     device: str = "auto",
     out: str | os.PathLike[str] | None = None,
@@ -71,7 +70,8 @@ def compare(
             :mod:`metriscope.recommendation`.
         tune: trials for every loss, over its own parameters and the learning rate; then each is
             compared at its best. Needs the extra ``tune``.
-        sweep: settings to vary one at a time: ``{"triplet.margin": [0.1, 0.5, 2.0]}``.
+        sweep: settings to vary one at a time: ``{"triplet.margin": [0.1, 0.5, 2.0]}``; one without
+            a loss, ``{"reduction": ["mean", "sum"]}``, is varied for every loss that has it.
         jobs: worker processes, by default one a core, which is also the most.
         device: ``auto``, ``cpu`` or ``cuda``.
         out: the output folder, by default ``runs/<source>``.
@@ -101,10 +101,22 @@ def compare(
     for name in imports:
         import_code(name)
     device = resolve_device(device)
+    request = Request(goal, tune, read_sweep(sweep), tuple(imports))
     specs_for, advice = plan(
-        losses, seeds, epochs, batch_size, preset, settings or {}, check_validation(validation)
+        losses,
+        seeds,
+        epochs,
+        batch_size,
+        preset,
+        settings or {},
+        check_validation(validation),
+        request.sweep,
     )
-    request = Request(goal, check_tuning(tune, validation), dict(sweep or {}), tuple(imports))
+    if tune and not validation:
+        raise InputError(
+            "tuning chooses by the validation part, and --validation 0 (validation=0) leaves none: "
+            "leave one of the two out."
+        )
     if isinstance(source, Dataset):
         if backbone or train_backbone or split != "closed":
             raise InputError(
@@ -121,11 +133,12 @@ def compare(
             backbone=backbone,
             images=replace(images, device=device.partition(":")[0]),
         )
+    dataset = hold_out(dataset, validation)  # the whole training part can go
     store = Store(Path(out) if out else Path("runs") / slug(dataset.name))
     store.claim(dataset.name, dataset.fingerprint)
     with store.locked():
         results = conduct(
-            hold_out(dataset, validation),
+            dataset,
             specs_for,
             advice,
             store,
@@ -157,23 +170,6 @@ def check_validation(share: float) -> float:
             "(none, and no recommendation) and 0.5."
         )
     return share
-
-
-def check_tuning(trials: int, validation: float) -> int:
-    """A number of trials that can be done.
-
-    Raises:
-        InputError: it is negative, there is nothing to choose by, or Optuna is missing.
-    """
-    if trials < 0:
-        raise InputError(f"tune is {trials}; it is the number of trials for every loss.")
-    if trials and not validation:
-        raise InputError(
-            "tuning chooses by the validation part, and --validation 0 leaves none: leave it out."
-        )
-    if trials and importlib.util.find_spec("optuna") is None:
-        raise InputError('tuning needs Optuna: pip install "metriscope[tune]".')
-    return trials
 
 
 def _check_backbone(name: str | None, trained: bool) -> None:

@@ -33,8 +33,8 @@ from metriscope.worker import Job, execute, save_scratch
 class Observer(Protocol):
     """Is told what happens while the grid runs."""
 
-    def plan(self, runs: int) -> None:
-        """How many runs there will be, finished ones included."""
+    def plan(self, runs: int, what: str = "runs") -> None:
+        """How many there will be, finished ones included: ``runs``, or ``trials`` of a tuning."""
 
     def epoch(self, spec: RunSpec, epoch: int, loss: float) -> None:
         """A run has finished an epoch; epoch 0 is before any update."""
@@ -46,7 +46,7 @@ class Observer(Protocol):
 class Silent:
     """An observer that says nothing."""
 
-    def plan(self, runs: int) -> None:
+    def plan(self, runs: int, what: str = "runs") -> None:
         """Nothing."""
 
     def epoch(self, spec: RunSpec, epoch: int, loss: float) -> None:
@@ -148,13 +148,12 @@ def run(
             observer.finished(done, cached=True)
     if left:
         threads = threads_for(jobs)
-        todo = deque(
-            Job(spec, store.scratch, store.folder, threads, device, imports) for spec in left
-        )
+        place = store.scratch / f"{dataset.fingerprint[:16]}-{len(dataset.train)}"
+        todo = deque(Job(spec, place, store.folder, threads, device, imports) for spec in left)
 
         def prepare() -> None:
             with storage_errors(store.scratch):
-                save_scratch(store.scratch, dataset)
+                save_scratch(place, dataset)
 
         loop = _here if in_process else partial(_in_workers, jobs=jobs)
         for result in loop(todo, prepare, store, observer):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from metriscope.grid import Observer
 from metriscope.text import plain
@@ -40,19 +40,35 @@ def progress(stream: TextIO) -> Iterator[Display]:
         yield bars
 
 
-def describe(spec: RunSpec) -> str:
-    """``triplet, seed 0``."""
-    return plain(f"{spec.loss}, seed {spec.seed}")
+class _Words:
+    """What runs are called: ``triplet, seed 0``, and where one of its loss came before, how it
+    differs from that: ``triplet, seed 0, margin 0.1``.
+    """
 
+    def __init__(self, what: str = "runs") -> None:
+        self.what = what
+        self.first: dict[str, Mapping[str, Any]] = {}  # of each loss: the settings seen first
 
-def outcome(result: RunResult, cached: bool) -> str:
-    """One line about a finished run."""
-    if result.status == "failed":
-        return f"{describe(result.spec)}: FAILED: {plain(result.error or '')}"
-    recall = result.scores.get("recall@1")
-    shown = "undefined" if recall is None else f"{recall:.3f}"
-    when = "done before" if cached else f"{result.seconds:.1f} s"
-    return f"{describe(result.spec)}: {when}, Recall@1 {shown}"
+    def name(self, spec: RunSpec) -> str:
+        """What the run is called."""
+        first, own = self.first.setdefault(spec.loss, spec.settings), f"{spec.loss}."
+        texts = [
+            f"{name.removeprefix(own)} {f'{value:g}' if isinstance(value, float) else value}"
+            for name, value in spec.settings.items()
+            if value != first.get(name)
+        ]
+        return plain(", ".join([spec.loss, f"seed {spec.seed}", *texts]))
+
+    def outcome(self, result: RunResult, cached: bool) -> str:
+        """One line about a finished run. Of a trial it has nothing of the test part."""
+        if result.status == "failed":
+            return f"{self.name(result.spec)}: FAILED: {plain(result.error or '')}"
+        trial = self.what == "trials"
+        recall = result.scores.get("val.recall@1" if trial else "recall@1")
+        shown = "undefined" if recall is None else f"{recall:.3f}"
+        when = "done before" if cached else f"{result.seconds:.1f} s"
+        part = "validation " if trial else ""
+        return f"{self.name(result.spec)}: {when}, {part}Recall@1 {shown}"
 
 
 class _Pace:
@@ -79,11 +95,11 @@ class Lines:
 
     def __init__(self, stream: TextIO) -> None:
         self.stream, self.done, self.total = stream, 0, 0
-        self.pace, self.said = _Pace(), 0.0
+        self.pace, self.said, self.words = _Pace(), 0.0, _Words()
 
-    def plan(self, runs: int) -> None:
-        """Keep the total."""
-        self.total = runs
+    def plan(self, runs: int, what: str = "runs") -> None:
+        """Count from the beginning."""
+        self.done, self.total, self.words = 0, runs, _Words(what)
 
     def note(self, sentence: str) -> None:
         """A line."""
@@ -103,7 +119,8 @@ class Lines:
     def finished(self, result: RunResult, *, cached: bool) -> None:
         """A line with the count."""
         self.done += 1
-        self.note(f"[{self.done}/{self.total}] {outcome(result, cached)}")
+        kind = "tuning " if self.words.what == "trials" else ""
+        self.note(f"[{kind}{self.done}/{self.total}] {self.words.outcome(result, cached)}")
 
 
 class Bars:
@@ -112,7 +129,7 @@ class Bars:
     def __init__(self, console: Console) -> None:
         self.console, self.progress = console, _rows(console)
         self.all: TaskID | None = None
-        self.pace = _Pace()
+        self.pace, self.words = _Pace(), _Words()
         self.tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Bars:
@@ -121,10 +138,12 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
-    def plan(self, runs: int) -> None:
-        """Start the bar of all runs."""
+    def plan(self, runs: int, what: str = "runs") -> None:
+        """Start the bar of all runs; the one before it, of the tuning, goes."""
         self.progress.start()
-        self.all = self.progress.add_task("runs", total=runs, loss="")
+        if self.all is not None:
+            self.progress.remove_task(self.all)
+        self.all, self.words = self.progress.add_task(what, total=runs, loss=""), _Words(what)
 
     def note(self, sentence: str) -> None:
         """Print above the bars."""
@@ -145,7 +164,7 @@ class Bars:
         """Move the run's own bar."""
         if spec.key not in self.tasks:
             self.tasks[spec.key] = self.progress.add_task(
-                describe(spec), total=spec.epochs, loss=""
+                self.words.name(spec), total=spec.epochs, loss=""
             )
         self.progress.update(self.tasks[spec.key], completed=epoch, loss=f"loss {loss:.4g}")
 
@@ -156,7 +175,7 @@ class Bars:
             self.progress.remove_task(task)
         if self.all is not None:
             self.progress.advance(self.all)
-        self.note(outcome(result, cached))
+        self.note(self.words.outcome(result, cached))
 
 
 def _rows(console: Console) -> Progress:

@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from metriscope import findings, grid, losses, recommendation, tuning, views
 from metriscope.disk import StorageError
 from metriscope.plan import plan_sweep, unique
-from metriscope.recommendation import Goal
+from metriscope.recommendation import GOALS, Goal
+from metriscope.registry import unknown
 from metriscope.store import Store, load_results
 from metriscope.types import Dataset, InputError, Results, RunResult, RunSpec, Scores
 
 LONG = 10_000_000  # numbers; scoring more takes seconds
+QUERY = 30  # bytes on disk, at most, of what a query retrieved
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for beside the losses: see :func:`metriscope.compare`."""
+    """What is asked for beside the losses: see :func:`metriscope.compare`.
+
+    Raises:
+        InputError: no such goal, no number of trials or no Optuna, a sweep without values.
+    """
 
     goal: Goal = "top1"
     tune: int = 0
     sweep: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     imports: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.goal not in GOALS:
+            raise InputError(unknown("goal", str(self.goal), GOALS))
+        if type(self.tune) is not int or self.tune < 0 or self.tune == 1:
+            raise InputError(
+                f"tune is {self.tune!r}; it is the number of trials for every loss, of which the "
+                "first is its settings as they are: 0, or 2 and more."
+            )
+        if self.tune and importlib.util.find_spec("optuna") is None:
+            raise InputError('tuning needs Optuna: pip install "metriscope[tune]".')
+        for name, values in self.sweep.items():
+            if not isinstance(values, list | tuple) or not values:
+                raise InputError(f"sweep of {name} is {values!r:.80}; give a list of its values.")
 
 
 def conduct(
@@ -54,17 +76,26 @@ def conduct(
         jobs, device, observer, notify: see :func:`metriscope.compare`.
         save: called with the results so far, after every run.
         start: of the clock.
+
+    Raises:
+        InputError: anything wrong with the settings, before any training.
+        StorageError: results cannot be written. Finished runs are kept.
     """
     from metriscope.network import picture_shape
 
     picture_shape(dataset.backbone)  # refused now if the network cannot take it
+    if request.tune and dataset.validation is None:
+        raise InputError(
+            "tuning chooses by the validation part, and none could be held out of so few training "
+            "rows: leave out --tune (tune=), or raise --validation (validation=)."
+        )
     specs = specs_for(dataset)
     swept = plan_sweep(specs, request.sweep)
     for sentence in [*dataset.notes, *advice(int((dataset.train.counts > 0).sum()))]:
         notify(sentence)
-    trials = request.tune * len({spec.loss for spec in specs})
-    jobs = _jobs(jobs, max(len(specs), trials), notify)
-    _check_room(store, [*specs, *swept], dataset)
+    trials = [spec for spec in specs if spec.seed == specs[0].seed] * request.tune
+    jobs = _jobs(jobs, max(len(specs), len(trials)), notify)
+    _check_room(store, [*specs, *swept, *trials], dataset)
     held = dataset.validation
     kept_out = "" if held is None else f"{len(held):,} validation and "
     notify(
@@ -91,7 +122,10 @@ def conduct(
     said = dict(about) | _about(dataset, store, specs, jobs)
     others: dict[str, list[RunSpec]] = {}
     if request.tune:
-        tuned = tuning.tune(specs, request.tune, request.goal, lambda w: run(w, observer))
+        counted = tuning.Counted(observer, len(trials))
+        tuned = tuning.tune(specs, request.tune, request.goal, lambda w: run(w, counted))
+        for sentence in tuned.about["notes"]:
+            notify(sentence)
         others["untuned"] = specs
         specs, said["tuning"] = list(tuned.specs), tuned.about
         others["trials"] = [trial.spec for trial in tuned.trials]
@@ -100,19 +134,33 @@ def conduct(
         others["sweep"] = swept
         said["sweep"] = {name: list(values) for name, values in request.sweep.items()}
     wanted = unique([*specs, *others.get("untuned", ()), *swept])
-    if store.others([*wanted, *others.get("trials", ())], dataset.name):
+    beside = store.others([*wanted, *others.get("trials", ())], dataset.name)
+    if beside:
         notify(
-            f"{store.others([*wanted, *others.get('trials', ())], dataset.name)} runs with other "
-            f"settings stay in {store.folder / 'runs'}; results.json and the report are about the "
-            "runs asked for now"
+            f"{beside} runs with other settings stay in {store.folder / 'runs'}; results.json and "
+            "the report are about the runs asked for now"
         )
     recorder = _Recorder(specs, others, said, store, observer, save, start)
     recorder.save()
     run(wanted, recorder)
-    results = recorder.save()
-    views.complete(store.folder, results, jobs=jobs, notify=notify)
-    if dataset.validation is not None:
-        recorder.recommend(request.goal)
+    results = recorder.save()  # whatever goes wrong from here on, they are there
+
+    @contextmanager
+    def noted(what: str) -> Iterator[None]:
+        try:
+            yield
+        except StorageError:
+            raise
+        except Exception as error:
+            sentence = f"{what} could not be made ({type(error).__name__}: {error})."
+            said["notes"].append(sentence)
+            notify(sentence)
+
+    with noted("Views of the embeddings"):
+        views.complete(store.folder, results, jobs=jobs, notify=notify)
+    if held is not None:
+        with noted("The recommendation"):
+            recorder.recommend(request.goal)
     return recorder.save()
 
 
@@ -129,18 +177,18 @@ class _Recorder:
         save: Callable[[Results], None],
         start: float,
     ) -> None:
-        self.specs, self.others, self.about = specs, others, about
+        self.specs, self.others, self.about = specs, others, about  # about is written to
         self.store, self.observer, self.keep, self.start = store, observer, save, start
         every = unique([*specs, *(s for group in others.values() for s in group)])
-        self.earlier = _earlier_seconds(store, {spec.key for spec in every}, about["dataset"])
+        self.earlier = _earlier_seconds(store, {spec.key for spec in every}, about)
         self.trained = False
         self.recommendation: Mapping[str, Any] | None = None
         done = ((spec.key, store.read_run(spec)) for spec in every)
         self.runs = {key: run for key, run in done if run is not None and run.status == "done"}
 
-    def plan(self, runs: int) -> None:
+    def plan(self, runs: int, what: str = "runs") -> None:
         """Pass it on."""
-        self.observer.plan(runs)
+        self.observer.plan(runs, what)
 
     def epoch(self, spec: RunSpec, epoch: int, loss: float) -> None:
         """Pass it on."""
@@ -195,11 +243,12 @@ def _where_registered(names: Sequence[str]) -> tuple[tuple[str, ...], bool]:
 
 def _check_room(store: Store, specs: Sequence[RunSpec], dataset: Dataset) -> None:
     """Stop before training if the disk cannot hold the results."""
-    rows = len(dataset.train) + len(dataset.test)
-    scratch = rows * dataset.train.x.shape[1] * dataset.train.x.itemsize
+    test, width = len(dataset.test), dataset.train.x.shape[1]
+    held = 0 if dataset.validation is None else len(dataset.validation)
+    scratch = (len(dataset.train) + held + test) * width * dataset.train.x.itemsize
     left = [s for s in specs if store.finished(s) is None]
     need = scratch + sum(
-        len(dataset.test) * s.head.dim * 5 + 4 * _weights(s, dataset.train.x.shape[1]) for s in left
+        test * s.head.dim * 5 + (test + held) * QUERY + 4 * _weights(s, width) for s in left
     )
     if left and need > store.room():
         raise StorageError(
@@ -242,7 +291,7 @@ def _about(dataset: Dataset, store: Store, specs: Sequence[RunSpec], jobs: int) 
         "backbone": dataset.backbone,
         "features": dict(dataset.manifests),
         "singletons": dataset.test.singletons,
-        "baseline": _baseline(dataset, store),
+        "baseline": _baseline(store, dataset),
         "machine": grid.machine(),
         "jobs": jobs,
         "threads": grid.threads_for(jobs),
@@ -250,26 +299,34 @@ def _about(dataset: Dataset, store: Store, specs: Sequence[RunSpec], jobs: int) 
     }
 
 
-def _earlier_seconds(store: Store, keys: set[str], dataset: str) -> float:
-    """What earlier sessions of the same comparison took; 0 if there were none."""
+def _earlier(store: Store, about: Mapping[str, Any]) -> Results | None:
+    """What is kept of the same data, whichever its runs; None if nothing is."""
     try:
-        found = load_results(store.folder).of(dataset)
+        found = load_results(store.folder)
     except InputError:
+        return None  # nothing there yet
+    if about["dataset"] not in found.datasets:
+        return None
+    found = found.of(about["dataset"])
+    return found if found.about.get("fingerprint") == about["fingerprint"] else None
+
+
+def _earlier_seconds(store: Store, keys: set[str], about: Mapping[str, Any]) -> float:
+    """What earlier sessions of the same comparison took; 0 if there were none."""
+    found = _earlier(store, about)
+    if found is None or not found.runs or any(run.key not in keys for run in found.runs):
         return 0.0
-    same = bool(found.runs) and all(run.key in keys for run in found.runs)
-    return float(found.about.get("seconds") or 0.0) if same else 0.0
+    return float(found.about.get("seconds") or 0.0)
 
 
-def _baseline(dataset: Dataset, store: Store) -> Scores:
+def _baseline(store: Store, dataset: Dataset) -> Scores:
     """Scores of the untrained features: what every loss has to beat."""
     from metriscope.diagnostics.base import Space, measure, reading
 
-    try:
-        found = load_results(store.folder).of(dataset.name).about
-        if found.get("baseline"):
-            return dict(found["baseline"])
-    except InputError:
-        pass  # nothing there yet
+    same = {"dataset": dataset.name, "fingerprint": dataset.fingerprint}
+    found = _earlier(store, same)
+    if found is not None and found.about.get("baseline"):
+        return dict(found.about["baseline"])
     # A probe of wide features costs more than all the training: retrieval and geometry only.
     names = [d.name for d in reading("embeddings") if d.group in ("geometry", "retrieval")]
     return measure(Space(dataset.test), only=names)

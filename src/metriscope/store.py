@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -54,8 +55,13 @@ class Store:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
-    def claim(self, dataset: str, fingerprint: str) -> None:
+    def claim(self, dataset: str, fingerprint: str, *, beside: bool = False) -> None:
         """Make the folder, or check that it may hold the results of this data.
+
+        Args:
+            dataset: its name. fingerprint: of its content.
+            beside: whether results of other datasets may lie there too; of this dataset they must
+                be of the same content even so.
 
         Raises:
             InputError: it is a file, or holds other files, or results of other data.
@@ -67,10 +73,10 @@ class Store:
                     f"{self.folder} is a file; results need a folder: choose another --out."
                 )
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._check_contents(dataset, fingerprint)
+            self._check_contents(dataset, fingerprint, beside)
             self.scratch.mkdir(exist_ok=True)
 
-    def _check_contents(self, dataset: str, fingerprint: str) -> None:
+    def _check_contents(self, dataset: str, fingerprint: str, beside: bool) -> None:
         # Hidden files are ours (the lock, what a killed process left) or a file manager's.
         names = {p.name for p in self.folder.iterdir() if not p.name.startswith(".")}
         if not names:
@@ -78,11 +84,12 @@ class Store:
         # From the runs too: results.json is written anew even if somebody has damaged it.
         files = [self.folder / RESULTS, *self.folder.glob("runs/*/spec.json")]
         found = [_read_json(file) or {} for file in files]
+        about = found[0].get("about")
+        abouts = _abouts(about) if isinstance(about, dict) else []
         kept = {
-            data["fingerprint"]: f"{data.get('dataset')!r}, from {data.get('backbone')}, split "
-            f"{data.get('split')!r}"
-            for data in (found[0].get("about") or {}, *found[1:])
-            if isinstance(data, dict) and "fingerprint" in data
+            data["fingerprint"]: data
+            for data in (*abouts, *found[1:])
+            if isinstance(data, dict) and isinstance(data.get("fingerprint"), str)
         }
         if not kept:
             raise InputError(
@@ -90,9 +97,13 @@ class Store:
                 "choose an empty or new folder with --out."
             )
         for other in kept.keys() - {fingerprint}:
+            name, made = kept[other].get("dataset"), kept[other].get("backbone")
+            if beside and name != dataset:
+                continue
             raise InputError(
-                f"{self.folder} holds the results of other data ({kept[other]}). This is "
-                f"{dataset!r} of another content, backbone or split; choose another --out."
+                f"{self.folder} holds the results of other data ({name!r}, from {made}, split "
+                f"{kept[other].get('split')!r}). This is {dataset!r} of another content, backbone "
+                "or split; choose another --out."
             )
 
     @contextmanager
@@ -145,7 +156,7 @@ class Store:
         data = _read_json(self.run_folder(spec.key) / "result.json")
         try:
             result = None if data is None else _run_from_json(data)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             return None
         return result if result is not None and result.key == spec.key else None
 
@@ -214,11 +225,19 @@ def load_results(folder: str | Path) -> Results:
 
 
 def _results(data: Mapping[str, Any]) -> Results:
+    about = dict(data.get("about") or {})
+    for part in _abouts(about):
+        _scores("the baseline", part.get("baseline") or {})
+    recommendation = data.get("recommendation")
+    if not isinstance(recommendation, dict | None) or not isinstance(
+        about.get("datasets"), dict | None
+    ):
+        raise ValueError("the recommendation or the datasets are no objects")
     return Results(
         runs=tuple(_run_from_json(run) for run in data["runs"]),
         findings=tuple(finding_from_json(found) for found in data["findings"]),
-        about=dict(data.get("about", {})),
-        recommendation=data.get("recommendation"),
+        about=about,
+        recommendation=recommendation,
         others={
             kind: tuple(_run_from_json(run) for run in runs)
             for kind, runs in (data.get("others") or {}).items()
@@ -296,15 +315,41 @@ def run_to_json(run: RunResult) -> dict[str, Any]:
 
 
 def _run_from_json(data: Mapping[str, Any]) -> RunResult:
+    spec = RunSpec.from_dict(data["spec"])
+    if data["status"] not in ("done", "failed"):
+        raise ValueError(f"the status of {spec.key} is {data['status']!r:.80}")
+    trace = {name: list(column) for name, column in data["trace"].items()}
+    for name, column in trace.items():
+        _scores(f"a row of {name} of {spec.key}", dict(enumerate(column)))
     return RunResult(
-        spec=RunSpec.from_dict(data["spec"]),
+        spec=spec,
         status=data["status"],
-        scores=dict(data["scores"]),
-        trace=dict(data["trace"]),
-        seconds=data["seconds"],
+        scores=_scores(spec.key, data["scores"]),
+        trace=trace,
+        seconds=float(data["seconds"]),
         versions=dict(data["versions"]),
-        error=data["error"],
+        error=None if data["error"] is None else str(data["error"]),
     )
+
+
+def _scores(of: str, found: Mapping[Any, Any]) -> dict[Any, float | None]:
+    """Numbers by name.
+
+    Raises:
+        ValueError: one is neither a number nor null.
+    """
+    for name, value in found.items():
+        # A bool is an int to Python, and JSON as Python reads it has NaN.
+        if value is not None and (type(value) not in (int, float) or not math.isfinite(value)):
+            raise ValueError(f"{name} of {of} is {value!r:.80}, which is no number")
+    return dict(found)
+
+
+def _abouts(about: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """``about``, and that of each dataset where there are several."""
+    parts = about.get("datasets")
+    found = parts.values() if isinstance(parts, dict) else ()
+    return [about, *(part for part in found if isinstance(part, dict))]
 
 
 def finding_from_json(data: Mapping[str, Any]) -> Finding:

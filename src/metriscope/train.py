@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from itertools import chain
@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from metriscope import losses
+from metriscope.diagnostics._queries import quick_recall, retrieved, some_of_classes
 from metriscope.diagnostics.base import Diagnostic, Space, measure, measure_trace, reading
 from metriscope.losses.base import Loss
 from metriscope.network import Head
@@ -26,6 +27,7 @@ from metriscope.types import (
     Dataset,
     Embeddings,
     MetriscopeError,
+    Queries,
     RunResult,
     RunSpec,
     Share,
@@ -34,6 +36,8 @@ from metriscope.types import (
 )
 
 STEPS = 64  # whose readings are put together at once
+PROBED = 1_000  # validation rows that are looked at in every epoch
+VALIDATED = ("retrieval", "intra_pair_cos", "inter_euclid", "density")  # what losses are chosen by
 
 
 class TrainingError(MetriscopeError):
@@ -50,12 +54,19 @@ class TrainingError(MetriscopeError):
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A finished run with what it made."""
+    """A finished run with what it made.
+
+    Attributes:
+        embeddings: of the test part.
+        queries: what the rows of ``test`` and ``validation`` retrieved; a part whose retrieval is
+            undefined (all embeddings are one point) is not there.
+    """
 
     result: RunResult
     head: Head
     loss: Loss
     embeddings: Embeddings
+    queries: Mapping[str, Queries] = field(default_factory=dict)
 
 
 @contextmanager
@@ -101,9 +112,14 @@ def train(
     A loss knows the classes of the training part only, in the order of their codes: a proxy of a
     class that is never seen would do nothing but repel.
 
+    The validation part, if there is one, decides nothing here: its scores are those of the test
+    part with ``val.`` before their names, and ``val.recall@1`` of the trace is that of up to
+    1,000 of its rows after each epoch.
+
     Args:
         spec: what to do.
-        dataset: its features, or pixels for a backbone that is trained; moved to ``device`` whole.
+        dataset: its features, or pixels for a backbone that is trained; the training part is moved
+            to ``device`` whole.
         on_epoch: called with each epoch's number (0: before any update) and mean loss.
 
     Raises:
@@ -120,16 +136,37 @@ def train(
         head.fit_scale(x, spec.head.input_scale)
         loss = losses.create(spec.loss, num_classes=len(present), dim=spec.head.dim, **spec.params)
         head, loss = head.to(device), loss.to(device)
-        trace = _fit(spec, head, loss, x, y, on_epoch)
+        trace = _fit(spec, head, loss, x, y, on_epoch, _probe(dataset.validation, device))
         try:
             test, train_ = (_embed(head, part, spec.key) for part in (dataset.test, dataset.train))
+            held = dataset.validation
+            held = None if held is None else _embed(head, held, spec.key)
         except TrainingError as error:
             error.trace = trace
             raise
-        scores = measure(Space(test, train_, device)) | measure_trace(trace)
+        spaces = {"test": Space(test, train_, device)}
+        scores = measure(spaces["test"]) | measure_trace(trace)
+        if held is not None:
+            spaces["validation"] = Space(held, None, device)
+            chosen_by = measure(spaces["validation"], VALIDATED)
+            scores |= {f"val.{name}": value for name, value in chosen_by.items()}
+        found = {part: retrieved(space) for part, space in spaces.items()}
+        queries = {part: rows for part, rows in found.items() if rows is not None}
     seconds = time.perf_counter() - start
     result = RunResult(spec, "done", scores, trace, seconds, versions())
-    return Trained(result, head, loss, test)
+    return Trained(result, head, loss, test, queries)
+
+
+Probe = Callable[[Head], float | None]
+
+
+def _probe(part: Embeddings | None, device: str) -> Probe | None:
+    """What measures Recall@1 of some rows of a part: always the same ones."""
+    if part is None:
+        return None
+    rows = some_of_classes(part.y, PROBED)
+    x, y = torch.from_numpy(part.x[rows]), torch.from_numpy(part.y[rows]).to(device)
+    return lambda head: quick_recall(head.embed(x), y)
 
 
 def make_optimizer(spec: RunSpec, head: nn.Module, loss: nn.Module) -> torch.optim.Optimizer:
@@ -158,6 +195,7 @@ def _fit(
     x: Float[Tensor, "n d"],
     y: Int[Tensor, " n"],
     on_epoch: Callable[[int, float], None],
+    probe: Probe | None,
 ) -> Trace:
     """Train ``head`` and ``loss`` in place; one row of the trace an epoch, row 0 untrained."""
     optimizer = make_optimizer(spec, head, loss)
@@ -179,6 +217,8 @@ def _fit(
                 error.trace = trace
                 raise
         row |= {"lr": spec.optimizer.lr, "seconds": time.perf_counter() - start}
+        if probe is not None:
+            row["val.recall@1"] = probe(head)
         for name, value in row.items():
             trace.setdefault(name, []).append(value)
         on_epoch(epoch, row["loss"] or 0.0)

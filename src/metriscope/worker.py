@@ -13,6 +13,7 @@ import importlib
 import importlib.util
 import json
 import os
+import shutil
 import sys
 import time
 import traceback
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from metriscope.disk import StorageError
+from metriscope.kept import QUERIES, write_queries
 from metriscope.store import Store
 from metriscope.types import Dataset, Embeddings, InputError, RunResult, RunSpec
 
@@ -122,6 +124,7 @@ def _run(job: Job, store: Store, emit: Emit) -> None:
         torch.set_num_threads(before)
     weights = {f"head.{k}": v for k, v in trained.head.state_dict().items()}
     weights |= {f"loss.{k}": v for k, v in trained.loss.state_dict().items()}
+    write_queries(store.run_folder(job.spec.key) / QUERIES, trained.queries)
     store.save_run(trained.result, trained.embeddings, weights)
     emit({"end": "done"})
 
@@ -168,19 +171,30 @@ def import_code(name: str) -> None:
 
 
 def save_scratch(folder: Path, dataset: Dataset) -> None:
-    """Write a dataset's arrays for workers to map into memory, one copy for all of them."""
-    for part in (dataset.train, dataset.test):
-        np.save(folder / f"{part.split}_x.npy", part.x)
-        np.save(folder / f"{part.split}_y.npy", part.y)
-        np.save(folder / f"{part.split}_ids.npy", part.ids)
+    """Write a dataset's arrays for workers to map into memory, one copy for all of them.
+
+    What is there already is left; a folder beside it, of other data, is removed.
+    """
+    if (folder / "classes.json").exists():  # written last
+        return
+    for other in folder.parent.iterdir():
+        shutil.rmtree(other, ignore_errors=True)
+    folder.mkdir()
+    parts = {"train": dataset.train, "test": dataset.test, "validation": dataset.validation}
+    for split, part in parts.items():
+        if part is not None:
+            np.save(folder / f"{split}_x.npy", part.x)
+            np.save(folder / f"{split}_y.npy", part.y)
+            np.save(folder / f"{split}_ids.npy", part.ids)
     (folder / "classes.json").write_text(json.dumps(dataset.train.class_names), encoding="utf-8")
 
 
 def load_scratch(folder: Path, spec: RunSpec) -> Dataset:
     """The inverse of :func:`save_scratch`."""
     names = tuple(json.loads((folder / "classes.json").read_text(encoding="utf-8")))
-    parts = {
-        split: Embeddings(
+
+    def part(split: str) -> Embeddings:
+        return Embeddings(
             # copy on write: never written to, but torch wants arrays that could be
             np.load(folder / f"{split}_x.npy", mmap_mode="c"),
             np.load(folder / f"{split}_y.npy"),
@@ -189,9 +203,15 @@ def load_scratch(folder: Path, spec: RunSpec) -> Dataset:
             spec.dataset,
             np.load(folder / f"{split}_ids.npy"),
         )
-        for split in ("train", "test")
-    }
-    return Dataset(spec.dataset, parts["train"], parts["test"], spec.split, spec.fingerprint)
+
+    return Dataset(
+        spec.dataset,
+        part("train"),
+        part("test"),
+        spec.split,
+        spec.fingerprint,
+        validation=part("validation") if spec.validation else None,
+    )
 
 
 def main() -> None:

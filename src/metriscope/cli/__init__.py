@@ -12,14 +12,21 @@ from collections.abc import Sequence
 
 import click
 
-from metriscope.cli import compare, diagnose, embed, listing, report
+from metriscope.cli import compare, diagnose, embed, listing, report, reproduce
 from metriscope.cli._app import cli, say
 from metriscope.cli.listing import KINDS
 from metriscope.types import MetriscopeError
 
 __all__ = ["KINDS", "cli", "main"]
 
-for command in (compare.compare, diagnose.diagnose, embed.embed, report.report, listing.list_):
+for command in (
+    compare.compare,
+    diagnose.diagnose,
+    embed.embed,
+    report.report,
+    reproduce.reproduce,
+    listing.list_,
+):
     cli.add_command(command)
 
 

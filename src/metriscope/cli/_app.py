@@ -6,7 +6,8 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from metriscope.types import Examined, Results
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from metriscope.paper.audit import Item
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -35,6 +38,7 @@ def cli(debug: bool) -> None:
     metriscope diagnose embeddings.parquet      what is wrong with this space?
     metriscope embed photos/ --out features.parquet
     metriscope report runs/mine
+    metriscope reproduce --audit                the paper, held against itself
     metriscope list losses
     """
     del debug  # read from the arguments by main(), which is where errors arrive
@@ -65,9 +69,10 @@ def on_pictures(command: Any) -> Any:
     return command
 
 
+goals = click.Choice(["top1", "recall@10", "compact", "fast"])
 goal_option = click.option(
     "--goal",
-    type=click.Choice(["top1", "recall@10", "compact", "fast"]),
+    type=goals,
     default="top1",
     show_default=True,
     help="What the recommendation is for: the nearest neighbour, the nearest ten, tight classes, "
@@ -123,6 +128,26 @@ def show_examined(examined: Examined, folder: Path | None, as_json: bool) -> Non
 
     report = None if folder is None else folder / "report.html"
     _show_rendered(lambda console: terminal_diagnosis.render(examined, console, report))
+
+
+def show_reproduced(results: Results, folder: Path, as_json: bool) -> None:
+    """Print a reproduction: its tables beside the paper's, or ``results.json``."""
+    show_results(results, folder, as_json)
+    if not as_json:
+        from metriscope.report.evidence import Evidence
+        from metriscope.report.terminal_paper import render_beside
+
+        _show_rendered(lambda console: render_beside(Evidence(results, folder), console))
+
+
+def show_audit(items: Sequence[Item], as_json: bool) -> None:
+    """Print the audit of the paper, as text or as JSON."""
+    if as_json:
+        _show_json({"format": 1, "audit": [asdict(item) for item in items]})
+        return
+    from metriscope.report.terminal_paper import render_audit
+
+    _show_rendered(lambda console: render_audit(items, console))
 
 
 def _show_json(data: dict[str, Any]) -> None:

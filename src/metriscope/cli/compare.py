@@ -112,7 +112,7 @@ def compare(
             losses=_names(losses) if losses is not None else PAPER,
             seeds=_seeds(seeds),
             settings=dict(_setting(s) for s in settings),
-            sweep=dict(_sweep(s) for s in sweeps),
+            sweep=_sweep(sweeps),
             images=Extraction(
                 dtype=dtype, strict=strict, progress=observer.pictures, notify=observer.note
             ),
@@ -155,9 +155,13 @@ def _setting(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _sweep(text: str) -> tuple[str, list[str]]:
-    name, equals, values = text.partition("=")
-    found = [value.strip() for value in values.split(",") if value.strip()]
-    if not equals or not found:
-        raise InputError(f"--sweep {text!r} has no values; write it as triplet.margin=0.1,0.5,2.")
-    return name.strip(), found
+def _sweep(texts: tuple[str, ...]) -> dict[str, str]:
+    """The values of each setting, with commas between them; of one given twice, all of them."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        if not equals:
+            raise InputError(f"--sweep {text!r} has no '='; write it as triplet.margin=0.1,0.5,2.")
+        name = name.strip()
+        found[name] = f"{found[name]},{values}" if name in found else values
+    return found

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from metriscope.data.pictures import Pictures
 from metriscope.data.table import INTEGER, Table, show
-from metriscope.types import Dataset, InputError
+from metriscope.types import Dataset, Embeddings, InputError
 
 VALIDATION = 0.2  # share of the training part
 
@@ -113,8 +114,73 @@ def disjoint(y: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def hold_out(dataset: Dataset, share: float) -> Dataset:
-    """Take a validation part out of the training part; none where it would be too small."""
-    raise NotImplementedError
+    """Take a validation part out of the training part; none where it would be too small.
+
+    The rows depend on the training labels and ``share`` alone, so that every loss and every seed
+    answers the same queries. Where most test rows are of classes that training lacks, whole
+    classes are held out, the last ones, because retrieval of unseen classes is what is chosen for;
+    else rows of every class that has four or more, :func:`stratified`. A class of fewer gives
+    none: a row alone would be no query, and training would lose a pair.
+
+    Args:
+        dataset: without a validation part. Its fingerprint stays.
+        share: of the training rows, in [0, 1); 0 holds nothing out.
+
+    Returns:
+        The dataset with less to train on and a validation part, or as it was with a note that
+        says why.
+
+    Raises:
+        InputError: it has a validation part already.
+    """
+    if dataset.validation is not None:
+        raise InputError(
+            f"{dataset.name}: this Dataset has a validation part already, and its fingerprint does "
+            "not tell which rows; give it without one: it is made here."
+        )
+    y, counts = dataset.train.y, dataset.train.counts
+    unseen = (counts[dataset.test.y] == 0).mean() > 0.5
+    if not share:
+        rows, why = None, "none was asked for"
+    elif unseen:
+        rows = _last_classes(y, share)
+        why = "it takes four training classes, so that two are held out whole and two are left"
+    else:
+        large = np.flatnonzero(counts[y] >= 4)
+        rows = large[stratified(y[large], share)[1]] if (counts >= 4).sum() > 1 else None
+        why = "it takes two training classes of at least four rows"
+    if rows is None:
+        note = f"No validation part is held out ({why}), so no loss can be recommended."
+        return replace(dataset, notes=(*dataset.notes, note))
+    notes, part = dataset.notes, len(rows) / len(y)
+    if abs(part - share) > 0.02:
+        notes += (
+            f"The validation part has {part:.0%} of the training rows, not {share:.0%}: "
+            + ("classes are held out whole." if unseen else "a class gives two or more, or none."),
+        )
+    left = np.delete(np.arange(len(y)), rows)
+    return replace(
+        dataset,
+        train=_rows(dataset.train, left, "train"),
+        validation=_rows(dataset.train, rows, "validation"),
+        notes=notes,
+    )
+
+
+def _last_classes(y: np.ndarray, share: float) -> np.ndarray | None:
+    """Rows of the last classes, about ``share`` of all; two classes at least stay, two go."""
+    codes, counts = np.unique(y, return_counts=True)
+    if len(codes) < 4:
+        return None
+    held = counts[::-1].cumsum()[1:-2]  # rows of the last 2, 3, ..., C - 2 classes
+    first = len(codes) - 2 - np.abs(held - share * len(y)).argmin()
+    return np.flatnonzero(y >= codes[first]) if counts[first:].max() > 1 else None
+
+
+def _rows(part: Embeddings, rows: np.ndarray, split: str) -> Embeddings:
+    return Embeddings(
+        part.x[rows], part.y[rows], part.class_names, split, part.origin, part.ids[rows]
+    )
 
 
 def describe_disjoint(num_classes: int) -> str:

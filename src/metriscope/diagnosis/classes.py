@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import NormalDist
 
 import numpy as np
 
 from metriscope.diagnosis.search import Search
-from metriscope.types import ClassRow, Confusion, Interval
+from metriscope.statistics.intervals import wilson
+from metriscope.types import ClassRow, Confusion
 
 
 def per_class(
@@ -74,16 +74,6 @@ def by_chance(search: Search) -> float | None:
     if not search.asked.any() or search.gallery_rows < 1:
         return None
     return min(float(search.relevant[search.asked].mean()) / search.gallery_rows, 1.0)
-
-
-def wilson(right: int, n: int, confidence: float) -> Interval:
-    """Wilson's score interval of a share, which also holds near 0 and 1 and for few queries."""
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share, weight = right / n, z * z / n
-    centre = share + weight / 2
-    half = z * ((share * (1 - share) + weight / 4) / n) ** 0.5
-    low, high = (centre - half) / (1 + weight), (centre + half) / (1 + weight)
-    return Interval(max(low, 0.0) if right else 0.0, min(high, 1.0) if right < n else 1.0)
 
 
 def _lost(search: Search) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

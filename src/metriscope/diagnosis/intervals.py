@@ -1,4 +1,4 @@
-"""Where a score could as well lie: percentile bootstrap over queries, and its shortcut."""
+"""Where a score of a sample could as well lie; of shares and means, see the statistics."""
 
 from __future__ import annotations
 
@@ -7,39 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from metriscope.diagnosis.classes import wilson
 from metriscope.diagnostics.base import Score
+from metriscope.statistics.intervals import of_mean, of_share, wilson
 from metriscope.types import Interval
 
-
-def of_share(share: float, n: int, confidence: float) -> Interval | None:
-    """Of the mean of n values that are 0 or 1; None of fewer than two.
-
-    Resampling them draws Binomial(n, share)/n: its quantiles are the bootstrap's, without drawing.
-    Of a share of 0 or 1 all resamples are alike, so there it is Wilson's interval.
-    """
-    from scipy.stats import binom
-
-    if n < 2:
-        return None
-    right = round(share * n)
-    if right in (0, n):
-        return wilson(right, n, confidence)
-    tail = (1 - confidence) / 2
-    low, high = binom.ppf([tail, 1 - tail], n, share) / n
-    return Interval(float(low), float(high))
-
-
-def of_mean(values: np.ndarray, confidence: float, resamples: int, seed: int) -> Interval | None:
-    """Percentile bootstrap of the mean of (n,) values; None of fewer than two."""
-    n = len(values)
-    if n < 2:
-        return None
-    random = np.random.default_rng(seed)
-    means = [values[random.integers(n, size=n)].mean() for _ in range(resamples)]
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Interval(float(low), float(high))
+__all__ = ["of_groups", "of_mean", "of_share"]
 
 
 def of_groups(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -11,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from metriscope import ops
 from metriscope.losses import register
-from metriscope.losses.base import ClassLevelLoss, Reduction, number, reduce_terms
+from metriscope.losses.base import ClassLevelLoss, Range, Reduction, number, reduce_terms
 from metriscope.types import LossOutput, Share
 
 
@@ -39,6 +40,8 @@ class ArcFace(ClassLevelLoss):
 
     Source: Deng 2019, s = 64, m = 0.5. The paper gives neither, nor how proxies start.
     """
+
+    ranges: ClassVar = {"scale": Range(8.0, 128.0, log=True), "margin": Range(0.0, 0.8)}
 
     def __init__(
         self,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, get_args
 
@@ -23,6 +23,19 @@ LISTENERS: list[Callable[[Loss, Tensor, Tensor, LossOutput], None]] = []
 """Called with every evaluation: (the loss, its embeddings and labels, what it says of them)."""
 
 
+@dataclass(frozen=True)
+class Range:
+    """Where tuning looks for a parameter: from ``low`` to ``high``, both among them.
+
+    ``log``: by magnitude, so that a tenth and ten times the middle are equally likely. Whole
+    numbers where the parameter's default is one.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+
 class Loss(nn.Module, ABC):
     """A criterion that also says which of its terms are active.
 
@@ -37,6 +50,9 @@ class Loss(nn.Module, ABC):
 
     class_level: ClassVar[bool] = False
     """Whether it learns one vector a class, and so takes ``num_classes`` and ``dim``."""
+
+    ranges: ClassVar[Mapping[str, Range]] = {}
+    """Of its parameters, those that ``--tune`` varies, and where."""
 
     def __init__(self, *, reduction: Reduction = "mean") -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, embedding
 
 from metriscope import ops
 from metriscope.losses import register
-from metriscope.losses.base import ClassLevelLoss, Reduction, number, one_of, reduce_terms
+from metriscope.losses.base import ClassLevelLoss, Range, Reduction, number, one_of, reduce_terms
 from metriscope.types import LossOutput
 
 Form = Literal["cai2023", "qi2017"]
@@ -48,6 +48,12 @@ class CenterContrastive(ClassLevelLoss):
     (its text was not at hand), plus the constant 2λ, so that it is not negative. The paper: λ = 10;
     s and m not stated.
     """
+
+    ranges: ClassVar = {
+        "scale": Range(4.0, 64.0, log=True),
+        "margin": Range(0.0, 0.5),
+        "weight": Range(0.1, 30.0, log=True),
+    }
 
     def __init__(
         self,

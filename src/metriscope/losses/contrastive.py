@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from metriscope import ops
 from metriscope.losses import register
-from metriscope.losses.base import Loss, Reduction, divide, number, one_of
+from metriscope.losses.base import Loss, Range, Reduction, divide, number, one_of
 from metriscope.types import LossOutput, Share
 
 Pairs = Literal["all", "balanced"]
@@ -44,6 +44,8 @@ class Contrastive(Loss):
     Source: Hadsell 2006, without its factor ½, as the paper's predecessor writes it. The paper:
     m = 1.0. Some libraries do not square the hinges: that is another loss.
     """
+
+    ranges: ClassVar = {"margin": Range(0.1, 1.9)}
 
     def __init__(
         self, *, margin: float = 1.0, pairs: Pairs = "all", reduction: Reduction = "mean"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 
 from metriscope import ops
 from metriscope.losses import _draw, register
-from metriscope.losses.base import TIE, Loss, Reduction, divide, log_sum_exp, number, one_of
+from metriscope.losses.base import TIE, Loss, Range, Reduction, divide, log_sum_exp, number, one_of
 from metriscope.types import LossOutput
 
 Positives = Literal["one", "all"]
@@ -41,6 +41,8 @@ class InfoNCE(Loss):
 
     Source: van den Oord 2018. The paper: τ = 0.07; it does not say which positives.
     """
+
+    ranges: ClassVar = {"temperature": Range(0.01, 0.5, log=True)}
 
     def __init__(
         self,

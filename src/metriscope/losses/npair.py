@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +14,7 @@ from metriscope.losses import _draw, register
 from metriscope.losses.base import (
     TIE,
     Loss,
+    Range,
     Reduction,
     against,
     flag,
@@ -58,6 +59,8 @@ class NPair(Loss):
 
     Source: Sohn 2016. The paper: "standard formulation but cosine similarity".
     """
+
+    ranges: ClassVar = {"scale": Range(1.0, 64.0, log=True)}
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from metriscope import ops
 from metriscope.losses import register
-from metriscope.losses.base import TIE, Loss, Reduction, divide, log_sum_exp, number, one_of
+from metriscope.losses.base import TIE, Loss, Range, Reduction, divide, log_sum_exp, number, one_of
 from metriscope.types import LossOutput, Share
 
 Form = Literal["out", "in"]
@@ -42,6 +42,8 @@ class SupCon(Loss):
     Source: Khosla 2020, L_out and L_in, single view; it prefers L_out. The paper: τ = 0.07. The
     authors' code keeps anchors without positives in the mean, as 0; here they are left out.
     """
+
+    ranges: ClassVar = {"temperature": Range(0.01, 0.5, log=True)}
 
     def __init__(
         self, *, temperature: float = 0.07, form: Form = "out", reduction: Reduction = "mean"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -12,7 +12,16 @@ from torch.nn.functional import softplus
 
 from metriscope import ops
 from metriscope.losses import register
-from metriscope.losses.base import Loss, Reduction, divide, flag, number, one_of, reduce_terms
+from metriscope.losses.base import (
+    Loss,
+    Range,
+    Reduction,
+    divide,
+    flag,
+    number,
+    one_of,
+    reduce_terms,
+)
 from metriscope.types import InputError, LossOutput
 
 Mining = Literal["batch_hard", "semi_hard", "batch_all"]
@@ -51,6 +60,8 @@ class Triplet(Loss):
     Source: Hermans, Beyer, Leibe 2017 (batch-hard, soft margin); Schroff 2015 (semi-hard). The
     paper: batch-hard, m = 1.0.
     """
+
+    ranges: ClassVar = {"margin": Range(0.05, 1.9, log=True)}
 
     def __init__(
         self,

@@ -107,7 +107,13 @@ VARIANCE = (
     Column(
         "Between (cosine)",
         "inter.cos.mean",
-        "mean cosine distance of two class centres",
+        "mean cosine distance of two class centres: what the paper's text says that Table 2 is",
+        main=False,
+    ),
+    Column(
+        "Between (cosine), SD",
+        "inter.cos.sd",
+        "SD over pairs of class centres of their cosine distance",
         main=False,
     ),
     Column(
@@ -125,6 +131,18 @@ VARIANCE = (
     ),
     Column("Within, eq. 1", "intra.eq1", "equation (1) of the paper, within classes", main=False),
     Column("Between, eq. 1", "inter.eq1", "equation (1) of the paper, between classes", main=False),
+    Column(
+        "Table 2 ratio",
+        "table2.r",
+        "(mean² + SD² of Between) / (K (1 − Within, eq. 1)): 1 where all point to all sides",
+        main=False,
+    ),
+    Column(
+        "Within / between",
+        "density.pi_ratio",
+        "mean cosine distance within classes over that between their centres; has no scale",
+        main=False,
+    ),
     Column(
         "NC1",
         "nc1",
@@ -258,3 +276,10 @@ GREEDINESS = (
         undefined="never",
     ),
 )
+
+
+def label(score: str) -> str:
+    """What a score is called in tables; of the validation part, too."""
+    name = score.removeprefix("val.")
+    every = (*RETRIEVAL, *VARIANCE, *GREEDINESS, *DIAGNOSIS)
+    return next((column.label for column in every if column.score == name), name)

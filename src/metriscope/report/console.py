@@ -27,6 +27,7 @@ _ASCII = str.maketrans(
         "·": "-",
         "²": "^2",
         "σ": "sigma",
+        "μ": "mu",
         "…": "...",
     }
 )
@@ -51,7 +52,7 @@ def print_table(table: Table, console: Console) -> None:
         [_fit(cut(plain(c.text), room), console) + ("*" if c.best else " ") for c in row.cells]
         for row in table.rows
     ]
-    heads = [_fit(column.heading, console) + " " for column in table.columns]
+    heads = [_fit(plain(column.heading), console) + " " for column in table.columns]
     widths = [
         max(_width(line[j]) for line in [heads, *texts]) + _GAP for j in range(len(table.columns))
     ]

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from metriscope.disk import storage_errors, write_text
-from metriscope.report import diagnosis, style
+from metriscope.report import diagnosis
 from metriscope.report.cards import COLUMNS, cards
-from metriscope.report.html import Page, Section, to_html
+from metriscope.report.charts import Chart, Dots, Plane
+from metriscope.report.page import Page, Section, to_html
+from metriscope.report.style import Look
 from metriscope.report.tables import Table
 from metriscope.report.words import short
 from metriscope.types import ClassRow, Examined
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 CLASSES = 500
 DOTS = 30
 CONFUSIONS = 30
 ITEMS = 100  # of each kind
 SCATTERED = 15  # classes; of fewer the table shows as much
-_COLOUR = "#3b6fd4"
+_LOOK = Look("#3b6fd4", "o")
 _AGAIN = "; `metriscope diagnose --out DIR` writes all of them to {file}."
 
 
 def write(examined: Examined, path: Path) -> None:
     """Write the report, whole or not at all.
 
-    The page needs no network, no script and no font; it follows the reader's light or dark
-    setting, prints, and works from 320 pixels up. Equal diagnoses give the same bytes.
+    The page needs no network and no font; without scripts its tables can still be read. It follows
+    the reader's light or dark setting, prints, and works from 320 pixels up. Equal diagnoses give
+    the same bytes.
 
     Raises:
         StorageError: the file cannot be written.
@@ -104,17 +104,19 @@ def _classes(examined: Examined) -> list[Section]:
             "Classes",
             _cut(table.explanation, len(examined.per_class), CLASSES, "classes.csv"),
             table,
-            svg=_svg(_recalls(rows, diagnosis.confidence(examined)), "classes", "Recall@1"),
+            chart=_recalls(rows, diagnosis.confidence(examined)),
+            sortable=True,
         )
     ]
-    svg = _svg(_spreads(rows), "spread", "Spread and Recall@1 of each class")
-    if svg:
+    spreads = _spreads(rows)
+    if spreads:
         says = (
             "A dot a class. Classes that are lost although they are tight (lower left) are "
             "probably close to another class; those that are lost and wide (lower right) may hold "
             "several clumps or wrong labels."
         )
-        made.append(Section("spread", "Spread and recall", says, table, "none", svg))
+        numbers = replace(table, rows=())  # they are in the table of the classes
+        made.append(Section("spread", "Spread and recall", says, numbers, chart=spreads))
     return made
 
 
@@ -146,40 +148,43 @@ def _cut(says: str, total: int, most: int, file: str) -> str:
     return f"{says} {most:,} of {total:,} are shown{_AGAIN.format(file=file)}"
 
 
-def _svg(drawn: Figure | None, name: str, label: str) -> str:
-    return "" if drawn is None else style.to_svg(drawn, name, label)
-
-
-def _recalls(rows: list[ClassRow], confidence: str) -> Figure | None:
+def _recalls(rows: list[ClassRow], confidence: str) -> Chart | None:
     """Recall@1 of the worst classes, with its interval."""
     shown = [(row, row.recall) for row in rows if row.recall is not None][:DOTS]
     if not shown:
         return None
-    with style.drawing():
-        drawn, (ax,) = style.figure(7, 1.1 + 0.26 * len(shown))
-        for i, (row, recall) in enumerate(shown):
-            low, high = row.interval or (recall, recall)
-            ax.plot([low, high], [i, i], color=_COLOUR, linewidth=1.8, alpha=0.55)
-            ax.plot(recall, i, color=_COLOUR, marker="o", markersize=6)
-        ax.set_yticks(range(len(shown)), [short(row.name) for row, _ in shown])
-        ax.set_ylim(len(shown) - 0.5, -0.5)
-        ax.set_xlim(-0.02, 1.02)
-        which = f"the {DOTS} classes with the lowest" if len(shown) == DOTS else "each class"
-        ax.set_xlabel(f"Recall@1 of {which} (lines: {confidence} intervals)")
-        ax.grid(axis="y", visible=False)
-    return drawn
+    between = [row.interval or (recall, recall) for row, recall in shown]
+    dots = Dots(
+        "Recall@1",
+        tuple(recall for _, recall in shown),
+        tuple(float(i) for i in range(len(shown))),
+        _LOOK,
+        x_low=tuple(low for low, _ in between),
+        x_high=tuple(high for _, high in between),
+        texts=tuple(row.name for row, _ in shown),
+    )
+    which = f"the {DOTS} classes with the lowest" if len(shown) == DOTS else "each class"
+    plane = Plane(
+        (dots,),
+        x_label=f"Recall@1 of {which} (lines: {confidence} intervals)",
+        x_range=(-0.02, 1.02),
+        y_names=tuple(short(row.name) for row, _ in shown),
+    )
+    return Chart((plane,), columns=1, width=7, height=1.1 + 0.26 * len(shown))
 
 
-def _spreads(rows: list[ClassRow]) -> Figure | None:
+def _spreads(rows: list[ClassRow]) -> Chart | None:
     """Spread against Recall@1, a dot a class."""
-    shown = [(row.spread, row.recall) for row in rows if row.recall is not None]
+    shown = [(row, row.recall) for row in rows if row.recall is not None]
     if len(shown) < SCATTERED:
         return None
-    with style.drawing():
-        drawn, (ax,) = style.figure(7, 4)
-        spreads, recalls = zip(*shown, strict=True)
-        ax.plot(spreads, recalls, color=_COLOUR, marker="o", linestyle="none", alpha=0.6)
-        ax.set_xlabel("Spread within the class")
-        ax.set_ylabel("Recall@1")
-        ax.set_ylim(-0.03, 1.03)
-    return drawn
+    dots = Dots(
+        "Classes",
+        tuple(row.spread for row, _ in shown),
+        tuple(recall for _, recall in shown),
+        _LOOK,
+        texts=tuple(row.name for row, _ in shown),
+        alpha=0.6,
+    )
+    plane = Plane((dots,), "Spread within the class", "Recall@1", y_range=(-0.03, 1.03))
+    return Chart((plane,), columns=1, width=7, height=4)

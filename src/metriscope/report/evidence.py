@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from metriscope import kept, statistics
-from metriscope.statistics import Outcomes, Pair, Rank
+from metriscope.statistics import Estimate, Outcomes, Pair, Rank
 from metriscope.types import Queries, Results, RunResult, View
 
 
@@ -56,6 +56,19 @@ class Evidence:
         key = ("outcomes", score, part)
         if key not in self._cached:
             self._cached[key] = statistics.gather(self.results, self.folder, score, part)
+        return self._cached[key]  # type: ignore[return-value]
+
+    def estimates(self, score: str, part: str = "test") -> dict[str, Estimate]:
+        """The mean of every loss with its interval: over seeds, and over queries if kept."""
+        key = ("estimates", score, part)
+        if key not in self._cached:
+            found = self.outcomes(score, part)
+            self._cached[key] = {
+                loss: statistics.estimate(values)
+                if found.per_query
+                else statistics.seeds_estimate(values[:, 0])
+                for loss, values in found.values.items()
+            }
         return self._cached[key]  # type: ignore[return-value]
 
     def pairs(self, score: str = "recall@1") -> tuple[Pair, ...]:

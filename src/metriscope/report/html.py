@@ -1,149 +1,126 @@
-"""``report.html``: one file with everything in it, that loads nothing and runs nothing."""
+"""``report.html`` of a comparison: the answer first, then everything it rests on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from importlib.resources import files
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from metriscope import __version__
 from metriscope.disk import storage_errors, write_text
 from metriscope.report import style
-from metriscope.report.columns import Column
+from metriscope.report.evidence import Evidence
+from metriscope.report.page import Page, Part, Section, terms, to_html
 from metriscope.report.panels import PANELS
-from metriscope.report.tables import Table
-from metriscope.text import plain
-from metriscope.types import Results
+from metriscope.report.panels.base import Panel
+from metriscope.report.words import listed
+from metriscope.types import Results, RunResult
 
-if TYPE_CHECKING:
-    from metriscope.report.panels.base import Panel
-
-
-@dataclass(frozen=True)
-class Section:
-    """What the page shows under one heading.
-
-    Attributes:
-        layout: that of a panel. svg: the picture, if there is one.
-        terms: what the words of the table mean: heading, name in files, meaning.
-    """
-
-    id: str
-    title: str
-    caption: str
-    table: Table
-    layout: str = "table"
-    svg: str = ""
-    terms: tuple[tuple[str, str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class Page:
-    """A report, ready to be written.
-
-    Attributes:
-        name: of what it is about, of unknown origin. what: what was done with it.
-        facts: a few words each. footer: a sentence.
-        looks: colours of the row names of tables whose head is ``Loss``.
-    """
-
-    name: str
-    what: str
-    facts: list[str]
-    sections: list[Section]
-    footer: str
-    looks: Mapping[str, style.Look] = field(default_factory=dict)
+LEAD = "answer"  # the panel whose caption the page begins with
+_SHOWN = 3  # names of datasets in the title
+_NAMED = 5  # runs that a warning names
 
 
 def write(results: Results, path: Path) -> None:
     """Write the report, whole or not at all.
 
-    The page needs no network, no script and no font; it follows the reader's light or dark
-    setting, prints, and works from 320 pixels up. Results that are equal give the same bytes.
+    The page needs no network and no font; without scripts its tables can still be read. It follows
+    the reader's light or dark setting, prints, and works from 320 pixels up. Results that are
+    equal give the same bytes.
 
     Args:
         results: a comparison. All its texts are shown as text, whatever they contain.
-        path: the file; replaced if it is there.
+        path: the file; replaced if it is there. What the runs left is read from ``runs/`` beside
+            it, if that is there.
 
     Raises:
         StorageError: the file cannot be written.
     """
     path = Path(path)
+    folder = path.parent if (path.parent / "runs").is_dir() else None
     with storage_errors(path):
-        write_text(path, page(results))
+        write_text(path, page(Evidence(results, folder)))
 
 
-def page(results: Results) -> str:
+def page(evidence: Evidence) -> str:
     """The report as HTML."""
-    about = results.about
-    done = sum(run.status == "done" for run in results.runs)
+    results, parts = evidence.results, evidence.parts
+    several = len(parts) > 1
+    sections = _sections(evidence, ("all",) if several else ("all", "dataset"), several=several)
+    lead = PANELS.get(LEAD)().caption(evidence)
     return to_html(
         Page(
-            name=str(about.get("dataset") or about.get("source") or "results"),
+            name=_name(results),
             what="losses compared",
-            facts=_facts(results, done),
-            sections=sections(results),
+            facts=_facts(results),
+            sections=sections,
             footer="from results.json. ± is the standard deviation over seeds (with n − 1); – is "
             "undefined, which is not 0.",
+            lead=lead,
+            warnings=_warnings(evidence),
+            parts=[_part(i, name, part) for i, (name, part) in enumerate(parts.items(), 1)]
+            if several
+            else [],
+            command=str(results.about.get("command") or ""),
+            versions=_versions(results.runs),
             looks={loss: style.look(loss) for loss in results.by_loss()},
         )
     )
 
 
-def to_html(page: Page) -> str:
-    """A page in the one template. Every text in it is shown as text, whatever it contains."""
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: value if isinstance(value, Markup) else plain(value),
-    )
-    here = files("metriscope.report")
-    template = environment.from_string(here.joinpath("report.html").read_text("utf-8"))
-    return template.render(
-        page=page,
-        css=Markup(here.joinpath("report.css").read_text("utf-8")),
-        Markup=Markup,
-        version=__version__,
-    )
+def _part(place: int, name: str, evidence: Evidence) -> Part:
+    shown = _sections(evidence, ("dataset",), several=True, prefix=f"d{place}-")
+    return Part(f"d{place}", name, _facts(evidence.results), shown)
 
 
-def sections(results: Results) -> list[Section]:
-    """Every panel that has something to show, in order."""
+def _sections(
+    evidence: Evidence, of: Collection[str], *, several: bool, prefix: str = ""
+) -> list[Section]:
     panels = sorted(PANELS.all().items(), key=lambda item: (item[1].order, item[0]))
-    made = [_section(name, panel(), results) for name, panel in panels]
-    return [s for s in made if s.table.rows or s.id == "findings"]
+    made = [
+        _section(name, prefix, panel(), evidence)
+        for name, panel in panels
+        if panel.about in of and (several or not panel.several)
+    ]
+    return [section for section in made if section is not None]
 
 
-def _section(name: str, panel: Panel, results: Results) -> Section:
-    table, drawn = panel.frame(results), panel.plot(results)
-    id = name.replace("_", "-")
-    caption = panel.caption(results)
-    svg = style.to_svg(drawn, id, f"{panel.title}. {caption}") if drawn is not None else ""
-    terms = tuple(_term(column) for column in table.columns if column.meaning)
-    return Section(id, panel.title, caption, table, panel.layout, svg, terms)
+def _section(name: str, prefix: str, panel: Panel, evidence: Evidence) -> Section | None:
+    """What a panel shows, if anything; that nothing was found is worth a sentence."""
+    table = panel.frame(evidence)
+    if not table.rows and panel.layout != "cards":
+        return None
+    return Section(
+        prefix + name.replace("_", "-"),
+        panel.title,
+        "" if name == LEAD else panel.caption(evidence),
+        table,
+        panel.layout,
+        panel.plot(evidence),
+        terms(table),
+        panel.sortable,
+    )
 
 
-def _term(column: Column) -> tuple[str, str, str]:
-    better = f" ({column.better} is better)" if column.better else ""
-    return column.heading, column.score, column.meaning + better
+def _name(results: Results) -> str:
+    names = results.datasets
+    return listed(names, _SHOWN) if names else str(results.about.get("source") or "results")
 
 
-def _facts(results: Results, done: int) -> list[str]:
+def _facts(results: Results) -> list[str]:
     about: dict[str, Any] = dict(results.about)
+    done = sum(run.status == "done" for run in results.runs)
     seeds = len({run.spec.seed for run in results.runs})
-    facts = [f"{len(results.by_loss())} losses × {seeds} seeds, {done} runs finished"]
+    facts = [f"{len(results.by_loss())} losses × {seeds} seeds"]
+    if len(results.datasets) > 1:
+        facts[0] += f" × {len(results.datasets)} datasets"
+    facts[0] += f", {done} runs finished"
     failed = len(results.runs) - done
     if failed:
         facts.append(f"{failed} failed")
-    if about.get("train_rows") and about.get("test_rows"):
-        facts.append(f"{about['train_rows']:,} training and {about['test_rows']:,} test rows")
+    rows = ("train_rows", "training"), ("validation_rows", "validation"), ("test_rows", "test")
+    counted = [f"{about[key]:,} {word}" for key, word in rows if about.get(key)]
+    if counted:
+        facts.append(f"rows: {', '.join(counted)}")
     if about.get("classes"):
         facts.append(f"{about['classes']:,} classes")
     if about.get("split"):
@@ -151,3 +128,20 @@ def _facts(results: Results, done: int) -> list[str]:
     if about.get("backbone") not in (None, "features"):
         facts.append(f"features: {about['backbone']}")
     return facts
+
+
+def _warnings(evidence: Evidence) -> list[str]:
+    if not evidence.edited:
+        return []
+    runs = len(evidence.edited)
+    return [
+        f"results.json differs from what {runs:,} {'run' if runs == 1 else 'runs'} left in runs/: "
+        f"{listed(evidence.edited, _NAMED)}. This report shows results.json; the same comparison "
+        "run again restores it."
+    ]
+
+
+def _versions(runs: Iterable[RunResult]) -> list[str]:
+    """Every version that some run was made with."""
+    found = {f"{name} {version}": None for run in runs for name, version in run.versions.items()}
+    return sorted(found)

@@ -1,4 +1,4 @@
-"""Classes and items as CSV: numbers in full precision, and no text that a spreadsheet would run."""
+"""CSV: numbers in full precision, and no text that a spreadsheet would run."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ def classes(examined: Examined) -> str:
         numbers = (row.rows, row.queries, row.spread, row.recall, low, high)
         rows.append((row.name, *numbers, row.confused_with, row.lost))
     heads = ("class", "rows", "queries", "spread", "recall@1", "low", "high")
-    return _csv((*heads, "confused_with", "lost"), rows)
+    return written((*heads, "confused_with", "lost"), rows)
 
 
 def items(examined: Examined) -> str:
     """A line an item."""
     heads = ("kind", "id", "label", "other", "other_label", "value", "part")
-    return _csv(heads, ([getattr(item, head) for head in heads] for item in examined.items))
+    return written(heads, ([getattr(item, head) for head in heads] for item in examined.items))
 
 
-def _csv(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def written(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Heads and rows as CSV. Undefined numbers are empty; texts are safe to open."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(heads)
+    writer.writerow([_cell(head) for head in heads])
     for row in rows:
         writer.writerow([_cell(value) for value in row])
     return out.getvalue()

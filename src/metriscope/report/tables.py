@@ -6,8 +6,6 @@ standard deviation, and none is shown.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +13,6 @@ from typing import Any
 
 from metriscope.report import columns
 from metriscope.report.columns import Column
-from metriscope.text import plain
 from metriscope.types import Interval, Results, RunResult
 
 BASELINE = "untrained features"
@@ -111,11 +108,10 @@ def cell(values: Sequence[float], column: Column, runs: int | None = None) -> Ce
     runs = len(values) if runs is None else runs
     if not values:
         return Cell(column.undefined, of=runs)
-    mean = math.fsum(values) / len(values)
-    text, sd = number(mean, column.digits), None
+    mean, sd = math.fsum(values) / len(values), None
     if len(values) > 1:
         sd = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
-        text += f" ± {_beside(sd, text, column.digits)}"
+    text = with_sd(mean, sd, column.digits)
     if len(values) < runs:
         text += f" ({len(values)}/{runs})"
     return Cell(text, mean, sd, len(values), runs)
@@ -128,9 +124,22 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}f}"
 
 
-def _beside(sd: float, mean: str, digits: int) -> str:
-    """An SD with the decimals of its mean, so that it claims no more precision."""
-    return f"{sd:.0e}" if "e" in mean and sd else "0" if "e" in mean else f"{sd:.{digits}f}"
+def signed(value: float, digits: int = 3) -> str:
+    """A difference, with its sign; 0 has none."""
+    text = number(value, digits)
+    return f"+{text}" if value > 0 else text
+
+
+def with_sd(mean: float, sd: float | None, digits: int = 3) -> str:
+    """``0.912 ± 0.003``; the SD has the decimals of its mean, so that it claims no more precision.
+
+    Without an SD, the mean alone.
+    """
+    text = number(mean, digits)
+    if sd is None:
+        return text
+    beside = f"{sd:.0e}" if "e" in text and sd else "0" if "e" in text else f"{sd:.{digits}f}"
+    return f"{text} ± {beside}"
 
 
 def defined(runs: Iterable[RunResult], score: str) -> list[float]:
@@ -147,7 +156,12 @@ def summary(results: Results, score: str = "recall@1") -> dict[str, Cell]:
 
 
 def answer(results: Results) -> str:
-    """Which loss retrieves best in these runs, in words, without pretending to be a test."""
+    """The recommendation; without one, which mean is best in these runs, which is no test."""
+    if "datasets" in results.about:
+        return " ".join(f"{name}: {answer(results.of(name))}" for name in results.datasets)
+    advice = results.recommendation or {}
+    if advice.get("answer"):
+        return str(advice["answer"])
     cells = summary(results)
     ranked = sorted(cells, key=lambda name: -(cells[name].mean or 0))
     if not ranked:
@@ -157,7 +171,7 @@ def answer(results: Results) -> str:
     text += f" (mean ± SD over {seeds} seeds)." if seeds > 1 else " (one seed)."
     if len(ranked) > 1:
         text += f" Next: {ranked[1]}, {cells[ranked[1]].text}."
-    before = _finite(results.about.get("baseline") or {}).get("recall@1")
+    before = finite(results.about.get("baseline") or {}).get("recall@1")
     if before is not None:
         text += f" The untrained features reach {number(before)}."
     return text + (
@@ -166,32 +180,6 @@ def answer(results: Results) -> str:
         if seeds > 1
         else " One seed shows no spread: this is not a recommendation; run more with --seeds."
     )
-
-
-def to_markdown(table: Table) -> str:
-    """GitHub Markdown, the best means in bold."""
-    lines = [
-        [table.head, *(c.heading for c in table.columns)],
-        ["---", *("---:" for _ in table.columns)],
-    ]
-    for row in table.rows:
-        name = _markdown(row.name) + (f" ({_markdown(row.note)})" if row.note else "")
-        texts = [_markdown(c.text) for c in row.cells]
-        bold = (f"**{t}**" if c.best else t for t, c in zip(texts, row.cells, strict=True))
-        lines.append([name, *bold])
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
-
-
-def to_csv(tables: Iterable[Table]) -> str:
-    """One line a cell: table, row, score, mean, sd, n, in full precision; undefined is empty."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["table", "row", "score", "mean", "sd", "n"])
-    for table in tables:
-        for row in table.rows:
-            for column, c in zip(table.columns, row.cells, strict=True):
-                writer.writerow([table.title, row.name, column.score, c.mean, c.sd, c.n])
-    return out.getvalue()
 
 
 def to_dicts(table: Table) -> list[dict[str, Any]]:
@@ -234,11 +222,11 @@ def _table(
         if c.score in present
     )
     rows = [_row(name, runs, shown) for name, runs in results.by_loss().items()]
-    rows = _mark_best(rows, shown)
+    rows = mark_best(rows, shown)
     if any(c.best for row in rows for c in row.cells):
         explanation += " * marks the best mean of a column: a mean alone, read it with its ±."
     if base:
-        values = _finite(base)
+        values = finite(base)
         cells = (cell([values[c.score]] if c.score in values else [], c) for c in shown)
         rows.append(Row(BASELINE, tuple(cells)))
     return Table(title, explanation, shown, tuple(rows))
@@ -255,7 +243,7 @@ def _row(name: str, runs: Sequence[RunResult], shown: Sequence[Column]) -> Row:
     return Row(name, tuple(cells), note if done else "failed")
 
 
-def _mark_best(rows: Sequence[Row], shown: Sequence[Column]) -> list[Row]:
+def mark_best(rows: Sequence[Row], shown: Sequence[Column]) -> list[Row]:
     """Mark every cell that prints the same mean as the best one, where two rows or more compete.
 
     A cell that lacks some of its runs does not compete: its mean leaves out what went worst.
@@ -273,9 +261,6 @@ def _mark_best(rows: Sequence[Row], shown: Sequence[Column]) -> list[Row]:
     return [replace(row, cells=tuple(cells)) for row, cells in zip(rows, marked, strict=True)]
 
 
-def _finite(scores: Mapping[str, Any]) -> dict[str, float]:
+def finite(scores: Mapping[str, Any]) -> dict[str, float]:
+    """Those that are finite numbers."""
     return {k: v for k, v in scores.items() if isinstance(v, int | float) and math.isfinite(v)}
-
-
-def _markdown(text: str) -> str:
-    return "".join(f"\\{c}" if c in "\\`*_{}<>[]|#&" else c for c in plain(text))

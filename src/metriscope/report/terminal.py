@@ -1,4 +1,4 @@
-"""A comparison in a terminal: three tables, what went wrong, where the report is.
+"""A comparison in a terminal: the recommendation, the tables, what went wrong, the report.
 
 Readable at any width and without colour.
 """
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from metriscope.report import tables
 from metriscope.report.console import line, print_finding, print_table, wrapped
+from metriscope.report.words import listed
 from metriscope.text import plain
 from metriscope.types import Results
 
@@ -18,19 +19,31 @@ if TYPE_CHECKING:
 
 
 def render(results: Results, console: Console, report: Path | None = None) -> None:
-    """Print the tables, the findings and where the report is.
+    """Print which loss to take, the tables, the findings and where the report is.
 
     Args:
-        results: the comparison.
+        results: the comparison; of several datasets, one after another.
         console: decides width, colour and character set. Text of unknown origin is printed as
             text: no markup, no control characters.
         report: the written ``report.html``, if there is one.
     """
+    if "datasets" in results.about:
+        for name in results.datasets:
+            wrapped(console, f"== {plain(name)} ==", "bold")
+            _one(results.of(name), console)
+            line(console)
+    else:
+        _one(results, console)
+    if report is not None:
+        line(console, f"Report: {plain(report)}")
+
+
+def _one(results: Results, console: Console) -> None:
+    _advice(results, console)
+    line(console)
     for table in tables.build(results):
         if table.columns:
             print_table(table, console)
-    wrapped(console, tables.answer(results))
-    line(console)
     if results.findings:
         line(console, "Findings", "bold")
         for finding in results.findings:
@@ -38,5 +51,18 @@ def render(results: Results, console: Console, report: Path | None = None) -> No
         line(console)
     else:
         line(console, "Findings: none. No check found anything wrong.")
-    if report is not None:
-        line(console, f"Report: {plain(report)}")
+
+
+def _advice(results: Results, console: Console) -> None:
+    """The answer, what is as good, and what the paper would have said."""
+    answer = tables.answer(results)
+    wrapped(console, answer, "bold")
+    advice = results.recommendation or {}
+    alike = advice.get("alike") or ()
+    if any(loss not in answer for loss in alike):
+        wrapped(console, f"Cannot be told apart from it: {listed(alike, 10)}.")
+    guideline = advice.get("guideline")
+    if guideline:
+        losses = listed(guideline.get("losses") or ("none of these",), 10)
+        verdict = guideline.get("verdict") or "cannot be told"
+        wrapped(console, f"The paper's guideline ({losses}): {verdict}.")

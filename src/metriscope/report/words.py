@@ -29,3 +29,8 @@ def listed(names: Sequence[object], most: int) -> str:
     """``cat, dog and 3 more``."""
     shown = ", ".join(short(name, 40) for name in names[:most])
     return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+
+
+def p_value(p: float) -> str:
+    """Three decimals: ``0.034``, ``< 0.001``."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -13,9 +13,15 @@ from metriscope.statistics._nouns import (
     Rank,
 )
 from metriscope.statistics.datasets import critical_difference
-from metriscope.statistics.estimates import difference, estimate, seeds_difference, seeds_estimate
-from metriscope.statistics.gather import gather
-from metriscope.statistics.pairs import compare_all, holm
+from metriscope.statistics.estimates import (
+    difference,
+    estimate,
+    of_outcomes,
+    seeds_difference,
+    seeds_estimate,
+)
+from metriscope.statistics.gather import gather, paired
+from metriscope.statistics.pairs import compare, compare_all, holm
 from metriscope.statistics.ranks import rank_all
 
 __all__ = [
@@ -25,12 +31,15 @@ __all__ = [
     "Outcomes",
     "Pair",
     "Rank",
+    "compare",
     "compare_all",
     "critical_difference",
     "difference",
     "estimate",
     "gather",
     "holm",
+    "of_outcomes",
+    "paired",
     "rank_all",
     "seeds_difference",
     "seeds_estimate",

@@ -21,6 +21,8 @@ class Outcomes:
         seeds: (s,) of the rows. Losses whose runs failed for a seed that others have are left out
             of ``values`` and named in ``missing``, with how many seeds they have.
         per_query: whether columns are queries.
+        grain: the step in which values come, 1 of whole numbers; 0 where there is none.
+        notes: sentences about what was left out, and why.
     """
 
     score: str
@@ -29,6 +31,8 @@ class Outcomes:
     higher: bool = True
     per_query: bool = True
     missing: Mapping[str, int] | None = None
+    grain: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,28 +2,184 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from metriscope.statistics._nouns import Difference, Estimate
+from metriscope.statistics._crossed import Mean, by_seed, crossed
+from metriscope.statistics._nouns import Difference, Estimate, Outcomes
+from metriscope.statistics.intervals import of_mean, of_share, wilson
+from metriscope.types import Interval
+
+RESAMPLES = 1000
+_TIE = 1e-12  # two values of a query that differ by less are rounded differently, no more
 
 
 def estimate(values: np.ndarray, *, confidence: float = 0.95, seed: int = 0) -> Estimate:
-    """Of (s, q) values."""
-    raise NotImplementedError
+    """Of (s, q) values: see :mod:`metriscope.statistics._crossed`.
+
+    Of values from 0 to 1, as those of queries are, the interval stays there; where all are 0 or
+    all are 1 it is Wilson's.
+    """
+    s, q = values.shape
+    if q < 2:
+        return seeds_estimate(values[:, 0], confidence=confidence)
+    mean = float(values.mean())
+    interval, error, freedom = None, None, None
+    if s > 1:
+        found = crossed(values)
+        error, freedom = found.error, found.freedom
+        interval = _within(values, found.interval(confidence), confidence)
+    return Estimate(
+        mean,
+        interval,
+        error,
+        freedom,
+        float(values.mean(1).std(ddof=1)) if s > 1 else None,
+        s,
+        q,
+        confidence,
+        _of_queries(values, confidence, seed),
+    )
+
+
+def of_outcomes(outcomes: Outcomes, loss: str, *, confidence: float = 0.95) -> Estimate:
+    """Of one of the losses."""
+    values = outcomes.values[loss]
+    if outcomes.per_query:
+        return estimate(values, confidence=confidence)
+    return seeds_estimate(values[:, 0], confidence=confidence)
 
 
 def difference(first: np.ndarray, second: np.ndarray, *, confidence: float = 0.95) -> Difference:
-    """Of two (s, q) arrays, paired by row and column."""
-    raise NotImplementedError
+    """Of two (s, q) arrays, paired by row and column; see :mod:`metriscope.statistics._crossed`.
+
+    p is never below 2^(1 − n), n the queries whose values differ: no test that only knows which
+    loss each of them prefers could go lower, and t of so few does. The interval is as wide as that
+    p asks for. Without any difference p is 1 and the interval holds what so many queries could
+    have missed (Wilson's), for values from 0 to 1.
+    """
+    s, q = first.shape
+    if q < 2:
+        return seeds_difference(first[:, 0], second[:, 0], confidence=confidence)
+    between = first - second
+    between[np.abs(between) < _TIE] = 0.0
+    column = between.mean(0)
+    found, interval = None, None
+    if s > 1:
+        found = crossed(between)
+        unlike = int(between.any(0).sum())
+        if unlike:
+            found = found.at_least(_least_p(unlike))
+        interval = found.interval(confidence)
+        if not unlike and _unit(first) and _unit(second):
+            missed = wilson(0, q, confidence).high
+            interval = Interval(-missed, missed)
+    return Difference(
+        float(between.mean()),
+        interval,
+        found.error if found else None,
+        found.freedom if found else None,
+        found.p if found else None,
+        _standardised(between.mean(1)),
+        _cohens_h(float(first.mean()), float(second.mean())) if _binary(first, second) else None,
+        float((column > _TIE).mean()),
+        float((column < -_TIE).mean()),
+        s,
+        q,
+    )
 
 
 def seeds_estimate(values: np.ndarray, *, confidence: float = 0.95) -> Estimate:
     """Of (s,) numbers, one a run: Student's t."""
-    raise NotImplementedError
+    s = len(values)
+    found = by_seed(values) if s > 1 else None
+    return Estimate(
+        float(values.mean()),
+        found.interval(confidence) if found else None,
+        found.error if found else None,
+        found.freedom if found else None,
+        float(values.std(ddof=1)) if s > 1 else None,
+        s,
+        0,
+        confidence,
+    )
 
 
 def seeds_difference(
-    first: np.ndarray, second: np.ndarray, *, confidence: float = 0.95
+    first: np.ndarray, second: np.ndarray, *, confidence: float = 0.95, grain: float = 0.0
 ) -> Difference:
-    """Of (s,) numbers, one a run, paired by seed: Student's t."""
-    raise NotImplementedError
+    """Of (s,) numbers, one a run, paired by seed: Student's t.
+
+    Args:
+        first, second: the numbers.
+        confidence: of the interval.
+        grain: the step in which they come, 1 of whole numbers. The difference of two that were
+            rounded so has a variance of grain²/6 at least, even where all seeds agree.
+
+    Without a grain, seeds that agree exactly on a difference give p = 2^(1 − S): the chance that
+    they all point one way.
+    """
+    s = len(first)
+    between = first - second
+    found: Mean | None = None
+    if s > 1:
+        found = by_seed(between, grain**2 / 6 if between.any() else 0.0)
+        if between.any() and not found.error:
+            found = found.at_least(_least_p(s))
+    return Difference(
+        float(between.mean()),
+        found.interval(confidence) if found else None,
+        found.error if found else None,
+        found.freedom if found else None,
+        found.p if found else None,
+        _standardised(between),
+        seeds=s,
+    )
+
+
+def _of_queries(values: np.ndarray, confidence: float, seed: int) -> Interval | None:
+    """As of one run: of a share its Binomial's; else of one value a query, of any of its runs."""
+    s, q = values.shape
+    mean = float(values.mean())
+    if _binary(values):
+        return of_share(mean, q, confidence)
+    if s == 1:
+        return of_mean(values[0], confidence, RESAMPLES, seed)
+    drawn = np.random.default_rng(seed).integers(s, size=q)
+    one = (values - values.mean(1, keepdims=True))[drawn, np.arange(q)]
+    return of_mean(one - one.mean() + mean, confidence, RESAMPLES, seed)
+
+
+def _within(values: np.ndarray, found: Interval, confidence: float) -> Interval:
+    if not _unit(values):
+        return found
+    if values.min() == values.max() and values.flat[0] in (0, 1):
+        q = values.shape[1]
+        return wilson(q * int(values.flat[0]), q, confidence)
+    return Interval(max(found.low, 0.0), min(found.high, 1.0))
+
+
+def _unit(values: np.ndarray) -> bool:
+    return bool(values.min() >= 0 and values.max() <= 1)
+
+
+def _binary(*arrays: np.ndarray) -> bool:
+    return all(bool(((values == 0) | (values == 1)).all()) for values in arrays)
+
+
+def _least_p(n: int) -> float:
+    """That n signs all agree, 1/2 at most; beyond 60 of them nothing is gained."""
+    return 2.0 ** (1 - min(max(n, 2), 60))
+
+
+def _standardised(between: np.ndarray) -> float | None:
+    """Cohen's d_z of (s,) differences."""
+    if len(between) < 2:
+        return None
+    spread = float(between.std(ddof=1))
+    return float(between.mean()) / spread if spread > _TIE else None
+
+
+def _cohens_h(first: float, second: float) -> float:
+    return 2 * math.asin(math.sqrt(first)) - 2 * math.asin(math.sqrt(second))

@@ -55,8 +55,14 @@ class View:
         trustworthiness: in [0, 1]; Venna and Kaski (2001), 10 neighbours.
         spectrum: (d,) singular values of the centred embeddings over their sum, largest first.
         edges: (b + 1,) cosine distances, from 0 to 2. within, between: (b,) shares of the pairs of
-            one class, and of two.
+            one class, and of two, of a sample of the rows.
+        medians: of the distances within and between; None without such pairs.
+        overlap: probability that a pair within is farther than a pair between, equal ones counted
+            by half: 0 if every class stands apart, 0.5 if labels make no difference.
         classes: a row a class that is there. confusions: the most frequent ones, first.
+        examples: for each of the first confusions, a few pairs of ids: the query, and what it
+            found first.
+        settings: of how all this was made.
     """
 
     labels: tuple[str, ...]
@@ -68,6 +74,9 @@ class View:
     edges: np.ndarray
     within: np.ndarray
     between: np.ndarray
+    medians: tuple[float | None, float | None] = (None, None)
+    overlap: float | None = None
     classes: tuple[ClassRow, ...] = ()
     confusions: tuple[Confusion, ...] = ()
+    examples: tuple[tuple[tuple[str, str], ...], ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)

@@ -131,6 +131,20 @@ class RunSpec:
             head=HeadSpec(**data["head"]), optimizer=OptimizerSpec(**data["optimizer"]), **rest
         )
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that may differ between runs on the same rows, but loss and seed, as ``--set`` says.
+
+        ``{"triplet.margin": 1.0, …, "head.dim": 128, …, "optimizer.lr": 1e-4, …, "epochs": 100,
+        "batch_size": 512, "sampler": "uniform"}``.
+        """
+        groups = {"head": asdict(self.head), "optimizer": asdict(self.optimizer)}
+        return {
+            **{f"{self.loss}.{name}": value for name, value in self.params.items()},
+            **{f"{g}.{name}": value for g, found in groups.items() for name, value in found.items()},
+            **{name: getattr(self, name) for name in ("epochs", "batch_size", "sampler")},
+        }
+
     @cached_property
     def key(self) -> str:
         """``<dataset>-<loss>-s<seed>-<hash>``: readable, unique, safe as a file name."""

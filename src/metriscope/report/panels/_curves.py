@@ -5,16 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from metriscope.report import style
+from metriscope.report.charts import Chart, Line, Plane
 from metriscope.report.columns import Column
 from metriscope.report.tables import Cell, Row, Table, number
 from metriscope.types import Results, RunResult
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -73,54 +69,45 @@ def frame(title: str, explanation: str, quantities: Mapping[str, Mapping[str, Ba
 
 def draw(
     quantities: Mapping[str, Mapping[str, Band]], symlog: Sequence[bool], top: float | None = None
-) -> Figure | None:
-    """One axis a quantity, one line a loss with a band from smallest to largest seed.
+) -> Chart | None:
+    """One plane a quantity, one line a loss with a band from smallest to largest seed.
 
     Args:
         quantities: label of the axis to bands.
-        symlog: for each axis, whether it is symmetric-logarithmic, as the paper's Fig. 2.
+        symlog: for each plane, whether y is symmetric-logarithmic, as in the paper's Fig. 2.
         top: upper end of the axes that are linear.
     """
     losses = list(dict.fromkeys(loss for found in quantities.values() for loss in found))
     if not losses:
         return None
-    with style.drawing():
-        drawn, axes = style.figure(
-            4.2 * len(quantities) + (1.6 if len(quantities) == 1 else 0), 3.7, len(quantities)
-        )
-        for ax, (label, found), log in zip(axes, quantities.items(), symlog, strict=True):
-            for loss, band in found.items():
-                kind = style.look(loss)
-                one = {"marker": kind.marker} if len(band.epochs) == 1 else {}
-                ax.plot(
-                    band.epochs,
-                    band.mean,
-                    color=kind.colour,
-                    linestyle=kind.line,
-                    linewidth=1.8,
-                    **one,
-                )
-                ax.fill_between(
-                    band.epochs, band.low, band.high, color=kind.colour, alpha=0.18, linewidth=0
-                )
-            _scale(ax, found, log, top)
-            ax.set_xlabel("Epoch (0: before any update)")
-            ax.set_ylabel(label + (" (symlog)" if log else ""))
-            ax.xaxis.get_major_locator().set_params(integer=True)
-        style.legend(drawn, losses)
-    return drawn
+    planes = [
+        _plane(label, found, log, top)
+        for (label, found), log in zip(quantities.items(), symlog, strict=True)
+        if found
+    ]
+    legend = tuple((loss, style.look(loss)) for loss in losses)
+    return Chart(tuple(planes), width=4.2 if len(planes) > 1 else 5.8, height=3.7, legend=legend)
 
 
-def _scale(ax: Axes, found: Mapping[str, Band], log: bool, top: float | None) -> None:
-    values = [abs(v) for band in found.values() for v in (*band.low, *band.high) if v]
-    if log and values:
+def _plane(label: str, found: Mapping[str, Band], log: bool, top: float | None) -> Plane:
+    sizes = [abs(v) for band in found.values() for v in (*band.low, *band.high) if v]
+    symlog = log and bool(sizes)
+    return Plane(
+        tuple(_line(loss, band) for loss, band in found.items()),
+        x_label="Epoch (0: before any update)",
+        y_label=label + (" (symlog)" if log else ""),
+        y_scale="symlog" if symlog else "linear",
         # Linear below a thousandth of the largest value, or the smallest value if that is larger.
-        ax.set_yscale("symlog", linthresh=max(min(values), max(values) * 1e-3))
-        ax.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
-        ax.yaxis.set_minor_formatter(lambda v, _: "")
-        ax.margins(y=0.08)
-    elif top is not None:
-        ax.set_ylim(-0.03 * top, 1.03 * top)
+        linear_below=max(min(sizes), max(sizes) * 1e-3) if symlog else 1.0,
+        y_range=None if log or top is None else (-0.03 * top, 1.03 * top),
+        whole=True,
+    )
+
+
+def _line(loss: str, band: Band) -> Line:
+    marks = len(band.epochs) == 1
+    look = style.look(loss)
+    return Line(loss, band.epochs, band.mean, look, band.low, band.high, marks=marks)
 
 
 def _points(run: RunResult, column: str, relative: bool) -> list[tuple[float, float]]:

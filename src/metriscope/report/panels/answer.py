@@ -1,76 +1,115 @@
-"""Which loss retrieves best in these runs."""
+"""Which loss to take, and how sure that is."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
-from metriscope.report import style, tables
+from metriscope.report import tables
+from metriscope.report.charts import Chart, Mark, Plane, Rule
 from metriscope.report.columns import Column
-from metriscope.report.panels import register
+from metriscope.report.evidence import Evidence
+from metriscope.report.panels import _advice, register
+from metriscope.report.panels._tables import dots, seeds
 from metriscope.report.panels.base import Panel
 from metriscope.report.tables import Cell, Row, Table, number
 from metriscope.types import Results
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 
 @register("answer")
 class Answer(Panel):
-    """The losses in the order of their mean Recall@1, with every seed."""
+    """The recommendation with what it rests on; without one, the losses by their mean."""
 
     title = "In short"
     order = 10
+    about = "all"
+    sortable = False
 
-    def frame(self, results: Results) -> Table:
-        """Mean, SD, smallest and largest Recall@1 of each loss, best first."""
-        rows = []
-        for name, cell in _ranked(results):
-            values = tables.defined(results.by_loss()[name], "recall@1")
-            numbers = (cell.mean, cell.sd, min(values), max(values))
-            cells = [Cell("–") if v is None else Cell(number(v), v, n=1, of=1) for v in numbers]
-            rows.append(Row(name, (*cells, Cell(str(cell.n), cell.n, n=1, of=1))))
-        labels = ("Recall@1, mean", "SD", "Smallest", "Largest", "Seeds")
+    def frame(self, evidence: Evidence) -> Table:
+        """The losses on the validation part, best first; on the test part where none was made."""
+        parts = {name: part.results for name, part in evidence.parts.items()}
+        advised = any(_advice.ranked(results) for results in parts.values())
+        several = len(parts) > 1
+        rows = [
+            replace(row, cells=(Cell(name), *row.cells)) if several else row
+            for name, results in parts.items()
+            for row in (_advice.rows(results) if advised else _described(results))
+        ]
+        heads = _advice.heads(parts.values()) if advised else _DESCRIBED
         return Table(
-            "Losses by Recall@1",
-            tables.answer(results),
-            tuple(Column(label) for label in labels),
+            "Losses on the validation part, best first" if advised else "Losses by Recall@1",
+            self.caption(evidence),
+            (Column("Data set", words=True), *heads) if several else heads,
             tuple(rows),
         )
 
-    def plot(self, results: Results) -> Figure | None:
-        """Every seed as a small dot, the mean ± SD as a large one."""
-        ranked = _ranked(results)
-        if not ranked:
+    def plot(self, evidence: Evidence) -> Chart | None:
+        """The mean of every loss with its interval, and every seed as a small dot."""
+        made = {name: _plane(part.results) for name, part in evidence.parts.items()}
+        planes = [
+            replace(plane, title=name if len(made) > 1 else "")
+            for name, plane in made.items()
+            if plane
+        ]
+        if not planes:
             return None
-        with style.drawing():
-            drawn, (ax,) = style.figure(7, 1.1 + 0.34 * len(ranked))
-            means = [cell.mean or 0.0 for _, cell in ranked]
-            style.dots(ax, [n for n, _ in ranked], means, [cell.sd or 0.0 for _, cell in ranked])
-            for i, (name, _) in enumerate(ranked):
-                values = tables.defined(results.by_loss()[name], "recall@1")
-                ax.plot(
-                    values,
-                    [i + 0.24] * len(values),
-                    linestyle="none",
-                    marker=".",
-                    markersize=4,
-                    color=style.look(name).colour,
-                )
-            before = (results.about.get("baseline") or {}).get("recall@1")
-            if before is not None:
-                ax.axvline(before, color=style.INK, linestyle="--", linewidth=1, alpha=0.6)
-            ax.set_xlabel("Recall@1 on the test set (mean ± SD; small dots: seeds)")
-            ax.grid(axis="y", visible=False)
-        return drawn
+        most = max(len(plane.y_names) for plane in planes)
+        width = 6.9 if len(planes) == 1 else 4.2
+        return Chart(tuple(planes), width=width, height=1.1 + 0.34 * most)
 
-    def caption(self, results: Results) -> str:
-        """The answer, and how to read the picture."""
-        dashed = (
-            " The dashed line is the untrained features." if results.about.get("baseline") else ""
+    def caption(self, evidence: Evidence) -> str:
+        """The answer, and what is to be said about it."""
+        parts = evidence.parts
+        if not parts:
+            return tables.answer(evidence.results)
+        return " ".join(
+            (f"{name}: " if len(parts) > 1 else "") + _said(part.results)
+            for name, part in parts.items()
         )
-        return tables.answer(results) + dashed
+
+
+def _said(results: Results) -> str:
+    notes = (results.recommendation or {}).get("notes") or ()
+    return " ".join([tables.answer(results), *notes])
+
+
+_DESCRIBED = (
+    *(Column(label) for label in ("Recall@1, mean", "SD", "Smallest", "Largest")),
+    Column("Seeds", digits=0),
+)
+
+
+def _described(results: Results) -> list[Row]:
+    """Mean, SD, smallest and largest Recall@1 of each loss, best first."""
+    rows = []
+    for name, cell in _ranked(results):
+        values = tables.defined(results.by_loss()[name], "recall@1")
+        numbers = (cell.mean, cell.sd, min(values), max(values))
+        cells = [Cell("–") if v is None else Cell(number(v), v, n=1, of=1) for v in numbers]
+        rows.append(Row(name, (*cells, Cell(str(cell.n), cell.n, n=1, of=1))))
+    return rows
 
 
 def _ranked(results: Results) -> list[tuple[str, Cell]]:
     return sorted(tables.summary(results).items(), key=lambda item: -(item[1].mean or 0.0))
+
+
+def _plane(results: Results) -> Plane | None:
+    """Of the validation part, where a recommendation was made of it; else of the test part."""
+    if _advice.ranked(results):
+        cells = [(row.name, row.cells[0]) for row in _advice.rows(results) if not row.note]
+        values = {name: _advice.seeds_of(results, name) for name, _ in cells}
+        label = f"{_advice.score([results])}, validation part (bars: intervals, small: seeds)"
+        before = None
+    else:
+        cells = _ranked(results)
+        values = {n: tables.defined(results.by_loss()[n], "recall@1") for n, _ in cells}
+        label = "Recall@1, test part (bars: ± SD, small: seeds)"
+        before = tables.finite(results.about.get("baseline") or {}).get("recall@1")
+    if not cells:
+        return None
+    marks: list[Mark] = [*dots(cells)]
+    marks += [seeds(name, values[name], i) for i, (name, _) in enumerate(cells) if values[name]]
+    if before is not None:
+        marks.append(Rule("untrained features", x=before))
+    names = tuple(name for name, _ in cells)
+    return Plane(tuple(marks), x_label=label, y_range=(len(names) - 0.5, -0.5), y_names=names)

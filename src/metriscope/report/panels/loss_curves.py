@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from metriscope.report.charts import Chart
+from metriscope.report.evidence import Evidence
 from metriscope.report.panels import _curves, register
 from metriscope.report.panels.base import Panel
 from metriscope.report.tables import Table
 from metriscope.types import Results
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @register("loss_curves")
@@ -18,16 +15,16 @@ class LossCurves(Panel):
     """The loss over epochs."""
 
     title = "Loss over training"
-    order = 60
+    order = 62
     layout = "none"
 
-    def frame(self, results: Results) -> Table:
+    def frame(self, evidence: Evidence) -> Table:
         """Mean, smallest and largest over seeds, for each loss and epoch."""
-        return _curves.frame(self.title, _CAPTION, _quantities(results))
+        return _curves.frame(self.title, _CAPTION, _quantities(evidence.results))
 
-    def plot(self, results: Results) -> Figure | None:
+    def plot(self, evidence: Evidence) -> Chart | None:
         """A line a loss, with a band over seeds."""
-        return _curves.draw(_quantities(results), symlog=(True, False))
+        return _curves.draw(_quantities(evidence.results), symlog=(True, False))
 
 
 def _quantities(results: Results) -> dict[str, dict[str, _curves.Band]]:

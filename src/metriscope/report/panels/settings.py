@@ -8,16 +8,18 @@ from dataclasses import asdict
 from typing import Any
 
 from metriscope.report.columns import Column
+from metriscope.report.evidence import Evidence
 from metriscope.report.panels import register
 from metriscope.report.panels.base import Panel
 from metriscope.report.tables import Cell, Row, Table, number
-from metriscope.types import Results, RunResult
+from metriscope.types import RunResult
 
 _ABOUT = {
     "source": "Source",
     "dataset": "Data set",
     "split": "Train / test split",
     "train_rows": "Training rows",
+    "validation_rows": "Validation rows",
     "test_rows": "Test rows",
     "classes": "Classes",
     "dim": "Feature dimensions",
@@ -34,8 +36,9 @@ class Settings(Panel):
     title = "Settings: what was run"
     order = 90
 
-    def frame(self, results: Results) -> Table:
+    def frame(self, evidence: Evidence) -> Table:
         """One row a setting."""
+        results = evidence.results
         about = results.about
         pairs = [
             (label, about[key]) for key, label in _ABOUT.items() if about.get(key) not in (None, "")
@@ -43,6 +46,8 @@ class Settings(Panel):
         if about.get("seconds") is not None:
             pairs.append(("Time, all runs", f"{number(about['seconds'], 1)} s"))
         pairs += [("Note", note) for note in about.get("notes") or ()]
+        pairs += _tuning(about.get("tuning") or {})
+        pairs += [(f"Sweep: {k}", _values(v)) for k, v in (about.get("sweep") or {}).items()]
         pairs += _shared(results.runs)
         pairs += _features(about.get("features") or {})
         pairs += [(f"Loss: {loss}", _loss(runs)) for loss, runs in results.by_loss().items()]
@@ -63,6 +68,7 @@ def _shared(runs: Sequence[RunResult]) -> list[tuple[str, str]]:
     specs = [run.spec for run in runs]
     return [
         ("Seeds", _values(s.seed for s in specs)),
+        ("Validation share", _values(s.validation or "none" for s in specs)),
         ("Epochs", _values(s.epochs for s in specs)),
         ("Batch size", _values(s.batch_size for s in specs)),
         ("Sampler", _values(s.sampler for s in specs)),
@@ -71,6 +77,17 @@ def _shared(runs: Sequence[RunResult]) -> list[tuple[str, str]]:
         ("Optimiser", _values(_words(asdict(s.optimizer)) for s in specs)),
         ("Number type", _values(s.dtype for s in specs)),
         ("Data fingerprint", _values(s.fingerprint for s in specs)),
+    ]
+
+
+def _tuning(tuning: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What every loss was given to be tuned with."""
+    if not tuning:
+        return []
+    said = f"{tuning.get('budget')} trials for every loss, by {tuning.get('score')}"
+    return [
+        ("Tuning: budget", said),
+        *(("Tuning: note", note) for note in tuning.get("notes") or ()),
     ]
 
 

@@ -1,0 +1,109 @@
+"""What a person wants of a loss, as one number of the validation part."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from metriscope.statistics import Outcomes, gather, paired
+from metriscope.types import Results, RunResult
+
+Goal = Literal["top1", "recall@10", "compact", "fast"]
+GOALS: tuple[Goal, ...] = ("top1", "recall@10", "compact", "fast")
+TRACE = "val.recall@1"  # the column; of each epoch, of at most 2,000 validation rows
+SHARE = 0.98  # of the best loss's final mean, which is the target
+
+
+@dataclass(frozen=True)
+class Aim:
+    """A goal as a number.
+
+    Attributes:
+        score: what it is called in results.
+        better: ``higher`` or ``lower``.
+        says: a mean in words, after ``Take infonce:``. step: a difference of two, in words.
+    """
+
+    score: str
+    better: Literal["higher", "lower"]
+    says: Callable[[float], str]
+    step: Callable[[float], str]
+
+
+def _epochs(number: float) -> str:
+    return f"{number:.1f} epochs"
+
+
+AIMS: Mapping[Goal, Aim] = {
+    "top1": Aim("val.recall@1", "higher", "Recall@1 {:.3f}".format, "{:.3f}".format),
+    "recall@10": Aim("val.recall@10", "higher", "Recall@10 {:.3f}".format, "{:.3f}".format),
+    # A ratio of cosine distances: a space that shrinks as a whole does not win by that.
+    "compact": Aim(
+        "val.density.pi_ratio",
+        "lower",
+        "the distance within classes is {:.3g} of that between them".format,
+        "{:.3g}".format,
+    ),
+    "fast": Aim("epochs to 98 % of the best Recall@1", "lower", _epochs, _epochs),
+}
+
+
+def outcomes_for(goal: Goal, results: Results, folder: Path | None) -> Outcomes:
+    """The number of every loss; of ``fast``, a run that never gets there counts one epoch more."""
+    aim = AIMS[goal]
+    if goal != "fast":
+        found = gather(results, folder, aim.score, "validation")
+        return replace(found, higher=aim.better == "higher")
+    target = target_of(results)
+
+    def epochs(run: RunResult) -> float | None:
+        curve = _curve(run)
+        if target is None or curve is None:
+            return None
+        first = _first(curve, target)
+        return float(run.spec.epochs + 1 if first is None else first)
+
+    return paired(results, aim.score, epochs, higher=False, grain=1.0)[0]
+
+
+def target_of(results: Results) -> float | None:
+    """98 % of the final validation Recall@1 of the loss whose mean is the best; None without."""
+    finals = []
+    for runs in results.by_loss().values():
+        ends = [curve[-1] for run in runs if (curve := _curve(run))]
+        if ends:
+            finals.append(math.fsum(ends) / len(ends))
+    return SHARE * max(finals) if finals else None
+
+
+def epochs_to_target(results: Results) -> dict[str, tuple[int | None, ...]]:
+    """Of each loss, for its finished runs: epochs until validation Recall@1 reaches the target.
+
+    None of a run that never does; empty where no run has the curve.
+    """
+    target = target_of(results)
+    if target is None:
+        return {}
+    return {
+        loss: tuple(_first(curve, target) for run in runs if (curve := _curve(run)))
+        for loss, runs in results.by_loss().items()
+    }
+
+
+def _curve(run: RunResult) -> Sequence[float] | None:
+    """Validation Recall@1 before training and after each epoch; None without an end."""
+    values = run.trace.get(TRACE) if run.status == "done" else None
+    if not values or not _known(values[-1]):
+        return None
+    return [value if value is not None and _known(value) else -math.inf for value in values]
+
+
+def _first(curve: Sequence[float], target: float) -> int | None:
+    return next((epoch for epoch, value in enumerate(curve) if value >= target), None)
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)

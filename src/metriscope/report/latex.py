@@ -1,0 +1,154 @@
+"""Tables in LaTeX, with the rules of booktabs; every name is printed as it is."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from itertools import groupby
+
+from metriscope.report.tables import Cell, Row, Table
+from metriscope.report.words import short
+from metriscope.text import plain
+
+_NEEDS = "% \\usepackage{booktabs,graphicx}; letters beyond Latin ones need LuaLaTeX or XeLaTeX\n"
+_LONG = 36  # characters; a column of words with longer ones breaks its lines
+_PAGE = 60  # characters; a wider table goes over both columns of a page
+_SHRUNK = 100  # characters; a wider table is made as small as the page demands
+
+_GREEK = {
+    "α": "alpha",
+    "β": "beta",
+    "γ": "gamma",
+    "δ": "delta",
+    "ε": "epsilon",
+    "λ": "lambda",
+    "μ": "mu",
+    "π": "pi",
+    "ρ": "rho",
+    "σ": "sigma",
+    "τ": "tau",
+    "χ": "chi",
+    "Δ": "Delta",
+    "Σ": "Sigma",
+}
+_ESCAPES = {
+    **{c: f"\\{c}" for c in "{}$&#_%"},
+    **{c: f"{{{c}}}" for c in "[]*"},  # after the end of a row they would be its arguments
+    **{sign: f"$\\{name}$" for sign, name in _GREEK.items()},
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "<": "\\textless{}",
+    ">": "\\textgreater{}",
+    "|": "\\textbar{}",
+    '"': "\\symbol{34}",
+    "'": "\\textquotesingle{}",
+    "`": "\\textasciigrave{}",
+    "\u200c": "{}",
+    "\u200d": "",
+    "–": "\\textendash{}",
+    "…": "\\ldots{}",
+    "−": "$-$",
+    "±": "$\\pm$",
+    "×": "$\\times$",
+    "·": "$\\cdot$",
+    "²": "$^2$",
+    "√": "$\\surd$",
+    "‖": "$\\Vert$",
+    "∞": "$\\infty$",
+    "≤": "$\\le$",
+    "≥": "$\\ge$",
+    "≈": "$\\approx$",
+    "↑": "$\\uparrow$",
+    "↓": "$\\downarrow$",
+    "→": "$\\rightarrow$",
+}
+
+
+def to_latex(table: Table, caption: str = "", label: str = "") -> str:
+    """A ``tabular``, the best means in bold; with a caption, a ``table`` around it.
+
+    Columns whose headings begin alike (``cub200: r@1``, ``cub200: r@5``) share a heading.
+
+    Args:
+        table: all its texts are printed as text, whatever they contain.
+        caption: above the table; of any origin.
+        label: what ``\\ref`` takes, after ``tab:``; letters, digits and hyphens.
+    """
+    width, body = sum(_widths(table)) + 2 * len(table.columns), _tabular(table)
+    if width > _SHRUNK:
+        body = f"\\resizebox{{\\linewidth}}{{!}}{{%\n{body}}}\n"
+    if not caption:
+        return _NEEDS + body
+    place = "table*" if width > _PAGE else "table"
+    return (
+        f"{_NEEDS}\\begin{{{place}}}\n\\centering\n\\caption{{{escape(caption)}}}\n"
+        f"\\label{{tab:{label}}}\n{body}\\end{{{place}}}\n"
+    )
+
+
+def escape(text: str) -> str:
+    """Text that LaTeX prints as it is: no command, no argument, no ligature."""
+    whole = unicodedata.normalize("NFC", plain(text))
+    escaped = "".join(_ESCAPES.get(c, c) for c in whole)
+    return re.sub(r"(?<=([-,]))(?=\1)", "{}", escaped)
+
+
+def _tabular(table: Table) -> str:
+    rows = "".join(_line([_name(row), *map(_cell, row.cells)]) for row in table.rows)
+    return (
+        f"\\begin{{tabular}}{{{_columns(table)}}}\n\\toprule\n{_heads(table)}\\midrule\n"
+        f"{rows}\\bottomrule\n\\end{{tabular}}\n"
+    )
+
+
+def _line(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + " \\\\\n"
+
+
+def _heads(table: Table) -> str:
+    """The headings; over those that begin alike, what they begin with."""
+    parts = [column.heading.rpartition(": ") for column in table.columns]
+    groups = [(name, len(list(same))) for name, same in groupby(name for name, _, _ in parts)]
+    shared = {name for name, n in groups if name and n > 1}
+    heads = [own if name in shared else name + sep + own for name, sep, own in parts]
+    line = _line([escape(table.head), *map(escape, heads)])
+    if not shared:
+        return line
+    over, rules, at = [""], [], 2
+    for name, n in groups:
+        if name in shared:
+            over.append(f"\\multicolumn{{{n}}}{{c}}{{{escape(short(name))}}}")
+            rules.append(f"\\cmidrule(lr){{{at}-{at + n - 1}}}")
+        else:
+            over += [""] * n
+        at += n
+    return f"{_line(over)}{''.join(rules)}\n{line}"
+
+
+def _name(row: Row) -> str:
+    return escape(short(row.name, 2 * _LONG) + (f" ({row.note})" if row.note else ""))
+
+
+def _cell(cell: Cell) -> str:
+    return f"\\textbf{{{escape(cell.text)}}}" if cell.best else escape(cell.text)
+
+
+def _columns(table: Table) -> str:
+    """Numbers to the right, words to the left; long words in lines that break."""
+    words = [True, *(column.words for column in table.columns)]
+    widths = _widths(table)
+    long = [w and n > _LONG for w, n in zip(words, widths, strict=True)]
+    broken = f"p{{{0.8 / max(sum(long), 1):.2f}\\linewidth}}"
+    return "".join(
+        broken if is_long else "l" if is_words else "r"
+        for is_long, is_words in zip(long, words, strict=True)
+    )
+
+
+def _widths(table: Table) -> list[int]:
+    """Characters of the longest text of each column."""
+    lines: list[Sequence[str]] = [[table.head, *(column.heading for column in table.columns)]]
+    lines += [[short(row.name, 2 * _LONG), *(c.text for c in row.cells)] for row in table.rows]
+    return [max(map(len, texts)) for texts in zip(*lines, strict=True)]

@@ -1,0 +1,192 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
+  const make = (tag, properties, ...children) => {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.append(...children);
+    return element;
+  };
+  const button = (properties, ...children) => make("button", { type: "button", ...properties }, ...children);
+  const tell = (sentence) => { document.getElementById("status").textContent = sentence; };
+
+  // ---------------------------------------------------------------------------------------- theme
+  const KEY = "metriscope-theme";
+  const remembered = () => { try { return localStorage.getItem(KEY); } catch { return null; } };
+  const remember = (theme) => { try { localStorage.setItem(KEY, theme); } catch { /* not allowed */ } };
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const theme = () => root.dataset.theme || (system.matches ? "dark" : "light");
+  if (["light", "dark"].includes(remembered())) root.dataset.theme = remembered();
+
+  const addTheme = () => {
+    const change = button({ className: "theme" });
+    const name = () => { change.textContent = theme() === "dark" ? "Light page" : "Dark page"; };
+    change.addEventListener("click", () => {
+      root.dataset.theme = theme() === "dark" ? "light" : "dark";
+      remember(root.dataset.theme);
+      name();
+    });
+    system.addEventListener("change", name);
+    name();
+    document.querySelector("header").append(change);
+  };
+
+  // ----------------------------------------------------------------------------------------- sort
+  const collator = new Intl.Collator("en", { numeric: true });
+  const value = (row, place, kind) => {
+    const cell = row.cells[place];
+    if (kind === "number") return "value" in cell.dataset ? Number(cell.dataset.value) : null;
+    return cell.textContent.trim() || null;
+  };
+  const sorted = (rows, place, kind, down) => {
+    const compare = kind === "number" ? (a, b) => a - b : collator.compare;
+    const keyed = rows.map((row) => [value(row, place, kind), row]);
+    keyed.sort(([a], [b]) => {
+      if (a === null || b === null) return (a === null) - (b === null); // undefined is last, always
+      return down ? compare(b, a) : compare(a, b);
+    });
+    return keyed.map(([, row]) => row);
+  };
+  const addSort = (table) => {
+    const body = table.tBodies[0], rows = [...body.rows], heads = all("th[data-sort]", table);
+    if (rows.length < 2) return;
+    for (const head of heads) {
+      const ways = head.dataset.better ? ["descending", "ascending"] : ["ascending", "descending"];
+      const sort = button({ className: "sort" }, ...head.childNodes);
+      head.replaceChildren(sort);
+      head.setAttribute("aria-sort", "none");
+      sort.addEventListener("click", () => {
+        const way = [...ways, "none"][ways.indexOf(head.ariaSort) + 1];
+        heads.forEach((other) => other.setAttribute("aria-sort", "none"));
+        head.setAttribute("aria-sort", way);
+        const { sort: kind } = head.dataset, down = way === "descending";
+        body.append(...(way === "none" ? rows : sorted(rows, head.cellIndex, kind, down)));
+      });
+    }
+  };
+
+  // ----------------------------------------------------------------------------------------- copy
+  const copyByHand = (text) => {
+    const area = make("textarea", { value: text, className: "unseen", readOnly: true });
+    const before = document.activeElement;
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    before?.focus();
+    return done;
+  };
+  const copy = async (text, what) => {
+    let done = true;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      done = copyByHand(text);
+    }
+    tell("");
+    requestAnimationFrame(() => tell(done ? `${what} copied.` : "This browser does not let pages copy."));
+    return done;
+  };
+  const copier = (label, text, what, className = "") => {
+    const press = button({ className }, label);
+    press.addEventListener("click", async () => {
+      const done = await copy(text, what);
+      press.textContent = done ? "copied" : "not copied";
+      setTimeout(() => { press.textContent = label; }, 1500);
+    });
+    return press;
+  };
+  const addCopy = (source) => {
+    const title = source.previousElementSibling.querySelector("caption").textContent;
+    const presses = Object.entries(JSON.parse(source.textContent)).map(([name, text]) => {
+      const press = copier(name, text, `${title} as ${name}`);
+      press.setAttribute("aria-label", `Copy ${title} as ${name}`);
+      return press;
+    });
+    source.after(make("div", { className: "tools" }, "Copy as", ...presses));
+  };
+
+  // --------------------------------------------------------------------------------------- charts
+  const drawn = new Map(); // figure -> what plotly was given for each of its planes
+  const letters = (text) => text.replace(/&[^;]+;/g, ".").length;
+  // Breaks a title into lines that fit; it is ready for plotly, which has no way to do that.
+  const fold = (text, pixels) => {
+    const lines = [], most = Math.max(12, Math.floor(pixels / 6.5));
+    for (const word of text.replaceAll("<br>", " ").split(" ")) {
+      const last = lines.at(-1);
+      if (last !== undefined && letters(last) + letters(word) < most) lines[lines.length - 1] = `${last} ${word}`;
+      else lines.push(word);
+    }
+    return lines.join("<br>");
+  };
+  const titles = (plane, { layout }) => ({
+    "title.text": fold(layout.title?.text ?? "", plane.clientWidth),
+    "xaxis.title.text": fold(layout.xaxis.title?.text ?? "", plane.clientWidth - 110),
+    "yaxis.title.text": fold(layout.yaxis.title?.text ?? "", layout.height - 90),
+  });
+  const planesOf = (figure) => all(".plane", figure);
+  const draw = (figure) => {
+    if (drawn.has(figure)) return;
+    const given = JSON.parse(figure.querySelector(".planes-data").textContent);
+    drawn.set(figure, given);
+    planesOf(figure).forEach((plane, i) => {
+      Plotly.newPlot(plane, given[i].data, structuredClone(given[i].layout), given[i].config);
+      Plotly.relayout(plane, titles(plane, given[i]));
+    });
+  };
+  const fit = () => drawn.forEach((given, figure) => planesOf(figure).forEach((plane, i) => {
+    Plotly.relayout(plane, { autosize: true, ...titles(plane, given[i]) });
+  }));
+  const watchCharts = () => {
+    const near = new IntersectionObserver((entries) => {
+      for (const entry of entries.filter((entry) => entry.isIntersecting)) {
+        near.unobserve(entry.target);
+        draw(entry.target);
+      }
+    }, { rootMargin: "400px" });
+    all("figure.chart").forEach((figure) => near.observe(figure));
+  };
+
+  // ---------------------------------------------------------------------------------------- print
+  // Everything is drawn, at the width of the paper, before the browser makes pages of it.
+  let closed = null;
+  const beforePrint = () => {
+    if (closed) return;
+    closed = all("details.part:not([open])");
+    closed.forEach((part) => { part.open = true; });
+    root.classList.add("printing");
+    fit();
+    all("figure.chart").forEach(draw);
+  };
+  const afterPrint = () => {
+    if (!closed) return;
+    root.classList.remove("printing");
+    fit();
+    closed.forEach((part) => { part.open = false; });
+    closed = null;
+  };
+
+  // ------------------------------------------------------------------------------------- contents
+  const reveal = () => {
+    const target = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
+    if (!target) return;
+    for (let part = target.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+    target.scrollIntoView();
+  };
+
+  document.addEventListener("DOMContentLoaded", () => {
+    addTheme();
+    all("table").forEach(addSort);
+    all(".scroll").filter((box) => box.querySelectorAll("tbody tr").length > 25).forEach((box) => box.classList.add("long"));
+    all("script.texts").forEach(addCopy);
+    const command = document.querySelector(".command");
+    command?.after(copier("Copy", command.textContent, "The command", "again"));
+    if (!matchMedia("(min-width: 76rem)").matches) document.querySelector("nav > details").open = false;
+    watchCharts();
+    addEventListener("beforeprint", beforePrint);
+    addEventListener("afterprint", afterPrint);
+    matchMedia("print").addEventListener("change", (event) => (event.matches ? beforePrint() : afterPrint()));
+    addEventListener("hashchange", reveal);
+    reveal();
+  });
+})();
