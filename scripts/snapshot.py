@@ -12,9 +12,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import matplotlib as mpl
-
 from metriscope.report import style, tables
+from metriscope.report.charts import static
 from metriscope.report.export import to_markdown
 from metriscope.report.panels._curves import bands, draw
 from metriscope.report.tables import Table
@@ -56,13 +55,12 @@ def picture(results: Results, path: Path) -> None:
         "Active terms": bands(results, "active.terms"),
         "Gradient norm of the head": bands(results, "grad_norm.head"),
     }
-    drawn = draw(quantities, [False, False, True])
-    assert drawn is not None, "no finished run"
+    chart = draw(quantities, [False, False, True])
+    assert chart is not None, "no finished run"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with style.drawing(), mpl.rc_context({"svg.hashsalt": path.stem}):  # the same file each time
-        drawn.savefig(path, transparent=True, metadata={"Date": None})
+    svg = static.to_file(replace(chart, columns=3), "svg").decode()
     # A grey that is readable on light and dark pages: a picture file cannot ask which it is on.
-    svg = path.read_text(encoding="utf-8").replace(style.INK, "#808080")
+    svg = svg.replace(style.INK, "#808080")
     path.write_text("\n".join(line.rstrip() for line in svg.splitlines()) + "\n", encoding="utf-8")
 
 

@@ -192,6 +192,17 @@ def test_one_failed_run_is_exit_status_1_and_the_others_are_there(
         (["--losses", ","], "no losses"),
         (["--import", "nowhere.py"], "cannot import nowhere.py"),
         (["--epochs", "0"], "--epochs"),
+        (["--goal", "best"], "'best' is not one of 'top1'"),
+        (["--validation", "0.7"], "--validation"),
+        (["--validation", "nan"], "share of the training part"),
+        (["--tune", "-1"], "--tune"),
+        (["--tune", "1"], "tune is 1"),
+        (["--tune", "5", "--validation", "0"], "leave one of the two out"),
+        (["--sweep", "triplet.margin"], "has no '='"),
+        (["--sweep", "triplet.margin="], "triplet.margin"),
+        (["--sweep", "triplet.margn=1,2"], "did you mean margin?"),
+        (["--sweep", "triplet.margin=1,wide"], "it must be like 1.0"),
+        (["--sweep", "scl.temperature=1", "--losses", "triplet"], "add it to --losses"),
     ],
 )
 def test_bad_settings_are_refused_before_any_training(

@@ -12,7 +12,7 @@ from metriscope.report.charts import Chart, Dots, Rule
 from metriscope.report.evidence import Evidence
 from metriscope.report.panels import PANELS
 from metriscope.report.tables import Row, Table
-from metriscope.types import Results
+from metriscope.types import InputError, Results
 from tests.fakes import advised, comparison, failed, results, run
 
 LOST = (("scl", 1), ("ccl", 0), ("ccl", 1), ("ccl", 2))
@@ -232,3 +232,31 @@ def test_retrieval_has_intervals_over_seeds_and_queries_where_those_were_kept(
     part = Evidence(comparison(tmp_path, losses=("scl", "ccl"), lost=[("ccl", 2)]), tmp_path)
     assert part.outcomes("recall@1").seeds == (0, 1)
     assert cells(part, "scl")["recall@1"] is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"rows": [{"loss": "scl"}]},
+        {"rows": [1]},
+        {"rows": None},
+        {"alike": "scl"},
+        {"missing": ["scl"]},
+        {"notes": 3},
+        {"guideline": {"losses": ["scl"]}},
+    ],
+)
+def test_a_recommendation_that_somebody_edited_is_refused_with_a_reason(
+    damage: dict[str, object],
+) -> None:
+    found = advised(comparison(), "scl", **damage)
+    with pytest.raises(InputError, match="is not what a comparison writes"):
+        _frame("answer", found)
+
+
+def test_numbers_of_a_recommendation_that_are_none_are_refused() -> None:
+    rows = advised(comparison(), "scl").recommendation["rows"]  # type: ignore[index]
+    for name, value in (("mean", None), ("mean", "0.7"), ("p", True), ("low", float("nan"))):
+        found = advised(comparison(), "scl", rows=[rows[0] | {name: value}, *rows[1:]])
+        with pytest.raises(InputError, match="is not what a comparison writes"):
+            _frame("answer", found)

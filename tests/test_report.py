@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -41,6 +42,14 @@ def _with_findings(found: Results) -> Results:
 
 def _page(found: Results, folder: Path | None = None) -> str:
     return html.page(Evidence(found, folder))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small() -> Iterator[None]:
+    """Pages without the 5 MB of plotly, which tests in a browser have."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(interactive, "library", lambda: "/* plotly.js */")
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -24,30 +24,39 @@ class Aim:
     Attributes:
         score: what it is called in results.
         better: ``higher`` or ``lower``.
-        says: a mean in words, after ``Take infonce:``. step: a difference of two, in words.
+        words: what it is, for a sentence. form: of a number. unit: of a difference.
     """
 
     score: str
     better: Literal["higher", "lower"]
-    says: Callable[[float], str]
-    step: Callable[[float], str]
+    words: str
+    form: str = ".3f"
+    unit: str = ""
 
+    def says(self, mean: float) -> str:
+        """``Recall@1 0.682``."""
+        return self.words.format(self.number(mean))
 
-def _epochs(number: float) -> str:
-    return f"{number:.1f} epochs"
+    def number(self, value: float) -> str:
+        """``0.682``."""
+        return format(value, self.form)
+
+    def step(self, difference: float) -> str:
+        """How large a difference is: ``0.012``, ``1.3 epochs``."""
+        return f"{self.number(abs(difference))}{self.unit}"
 
 
 AIMS: Mapping[Goal, Aim] = {
-    "top1": Aim("val.recall@1", "higher", "Recall@1 {:.3f}".format, "{:.3f}".format),
-    "recall@10": Aim("val.recall@10", "higher", "Recall@10 {:.3f}".format, "{:.3f}".format),
+    "top1": Aim("val.recall@1", "higher", "Recall@1 {}"),
+    "recall@10": Aim("val.recall@10", "higher", "Recall@10 {}"),
     # A ratio of cosine distances: a space that shrinks as a whole does not win by that.
     "compact": Aim(
         "val.density.pi_ratio",
         "lower",
-        "the distance within classes is {:.3g} of that between them".format,
-        "{:.3g}".format,
+        "the distance within classes is {} of that between them",
+        ".3g",
     ),
-    "fast": Aim("epochs to 98 % of the best Recall@1", "lower", _epochs, _epochs),
+    "fast": Aim("epochs to 98 % of the best Recall@1", "lower", "{} epochs", ".1f", " epochs"),
 }
 
 
@@ -71,12 +80,13 @@ def outcomes_for(goal: Goal, results: Results, folder: Path | None) -> Outcomes:
 
 def target_of(results: Results) -> float | None:
     """98 % of the final validation Recall@1 of the loss whose mean is the best; None without."""
-    finals = []
-    for runs in results.by_loss().values():
-        ends = [curve[-1] for run in runs if (curve := _curve(run))]
-        if ends:
-            finals.append(math.fsum(ends) / len(ends))
-    return SHARE * max(finals) if finals else None
+
+    def final(run: RunResult) -> float | None:
+        curve = _curve(run)
+        return curve[-1] if curve else None
+
+    finals = paired(results, TRACE, final)[0].values.values()
+    return SHARE * max(float(of.mean()) for of in finals) if finals else None
 
 
 def epochs_to_target(results: Results) -> dict[str, tuple[int | None, ...]]:

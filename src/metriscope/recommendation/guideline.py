@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metriscope.recommendation.goals import Goal
+from metriscope.recommendation.goals import AIMS, Goal
 from metriscope.recommendation.words import listed, p_value
 
 _FINE = ("triplet", "scl")
@@ -66,20 +66,22 @@ def judge(goal: Goal, rows: Sequence[Mapping[str, Any]], level: float) -> dict[s
     if not inside or not outside:
         return said
     first, rest = (inside, outside) if inside[0] is rows[0] else (outside, inside)
-    clear = not any(row["alike"] for row in rest)
     agrees = first is inside
-    if clear:
-        said["verdict"] = "agrees" if agrees else "disagrees"
-    else:
-        said["verdict"] = "cannot be told"
-    said["for" if agrees else "against"].insert(0, _ahead(first[0], rest[0], agrees, level))
     alike = [row["loss"] for row in rest if row["alike"]]
-    if alike and first[0]["seeds"] > 1:
-        said["against" if agrees else "for"].insert(0, _level(alike, first[0]["loss"], agrees))
+    said["verdict"] = "cannot be told" if alike else "agrees" if agrees else "disagrees"
+    best, other = first[0], rest[0]
+    said["for" if agrees else "against"].insert(0, _ahead(goal, best, other, agrees, level))
+    if alike and best["seeds"] > 1:
+        names = "does not name" if agrees else "names"
+        said["against" if agrees else "for"].insert(
+            0, f"It {names} {listed(alike)}, which cannot be told apart from {best['loss']}."
+        )
     return said
 
 
-def _ahead(best: Mapping[str, Any], other: Mapping[str, Any], agrees: bool, level: float) -> str:
+def _ahead(
+    goal: Goal, best: Mapping[str, Any], other: Mapping[str, Any], agrees: bool, level: float
+) -> str:
     here, there = ("one of its losses", "the others") if agrees else ("not its loss", "its losses")
     said = (
         f"On these data {best['loss']}, {here}, is ahead of {other['loss']}, the best of {there}: "
@@ -87,13 +89,9 @@ def _ahead(best: Mapping[str, Any], other: Mapping[str, Any], agrees: bool, leve
     )
     if other["p"] is None:
         return f"{said}; of one seed, so another may turn it round."
+    sign = -1 if AIMS[goal].better == "higher" else 1
+    low, high = sorted(sign * other[f"difference_{end}"] for end in ("low", "high"))
     return (
-        f"{said} (difference {other['difference']:+.3g}, {100 * (1 - level):.0f} % interval "
-        f"{other['difference_low']:+.3g} to {other['difference_high']:+.3g}, adjusted p "
-        f"{p_value(other['p'])})."
+        f"{said} (by {sign * other['difference']:.3g}, {100 * (1 - level):.0f} % interval "
+        f"{low:.3g} to {high:.3g}, adjusted p {p_value(other['p'])})."
     )
-
-
-def _level(alike: Sequence[str], best: str, agrees: bool) -> str:
-    whose = "which it does not name" if agrees else "which it names"
-    return f"There is no evidence that {listed(alike)}, {whose}, is worse than {best}."

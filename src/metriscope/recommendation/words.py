@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metriscope.recommendation.goals import AIMS, SHARE, target_of
+from metriscope.recommendation.goals import AIMS, SHARE, Aim, target_of
 from metriscope.statistics import Difference, Outcomes
 from metriscope.types import Results, RunResult
 
@@ -18,11 +18,15 @@ def answer(said: Mapping[str, Any]) -> str:
         return f"No loss can be recommended. {said['reason']}"
     best, aim = said["rows"][0], AIMS[said["goal"]]
     where = f"{said['queries']:,} validation queries" if said["queries"] else "the validation part"
-    seeds = "one seed" if said["seeds"] == 1 else f"{said['seeds']} seeds"
-    within = ""
+    sure = f"{100 * (1 - said['level']):.0f} %"
+    within = []
     if best["low"] is not None:
-        within = f"{100 * (1 - said['level']):.0f} % interval {_pair(best['low'], best['high'])}, "
-    first = f"Take {said['loss']}: {aim.says(best['mean'])} on {where} ({within}{seeds})."
+        within.append(f"{sure} interval {_range(aim, best['low'], best['high'])}")
+    elif best["queries_low"] is not None:
+        of_queries = _range(aim, best["queries_low"], best["queries_high"])
+        within.append(f"{sure} interval {of_queries} over queries alone")
+    within.append("one seed" if said["seeds"] == 1 else f"{said['seeds']} seeds")
+    first = f"Take {said['loss']}: {aim.says(best['mean'])} on {where} ({', '.join(within)})."
     return f"{first} {_others(said)}"
 
 
@@ -38,7 +42,7 @@ def _others(said: Mapping[str, Any]) -> str:
         every = "The other loss" if len(said["rows"]) == 2 else "Every other loss"
         return (
             f"{every} is worse; the nearest, {nearest['loss']}, by "
-            f"{step(abs(nearest['difference']))} (adjusted p {p_value(nearest['p'])})."
+            f"{step(nearest['difference'])} (adjusted p {p_value(nearest['p'])})."
         )
     return (
         f"{listed(alike)} cannot be told apart from it; if {loss} is the wrong choice, that costs "
@@ -122,7 +126,7 @@ def cost(loss: str, best: str, difference: Difference) -> str:
     low, high = difference.interval or (difference.mean, difference.mean)
     return (
         f"{loss} is not the best at retrieval: validation Recall@1 of {best} is higher by "
-        f"{difference.mean:.3f} ({_pair(low, high)})."
+        f"{difference.mean:.3f} ({low:.3f} to {high:.3f})."
     )
 
 
@@ -138,5 +142,5 @@ def p_value(p: float) -> str:
     return "below 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _pair(low: float, high: float) -> str:
-    return f"{low:.3f} to {high:.3f}"
+def _range(aim: Aim, low: float, high: float) -> str:
+    return f"{aim.number(low)} to {aim.number(high)}"

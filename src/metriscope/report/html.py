@@ -46,7 +46,6 @@ def page(evidence: Evidence) -> str:
     results, parts = evidence.results, evidence.parts
     several = len(parts) > 1
     sections = _sections(evidence, ("all",) if several else ("all", "dataset"), several=several)
-    lead = PANELS.get(LEAD)().caption(evidence)
     return to_html(
         Page(
             name=_name(results),
@@ -55,7 +54,7 @@ def page(evidence: Evidence) -> str:
             sections=sections,
             footer="from results.json. ± is the standard deviation over seeds (with n − 1); – is "
             "undefined, which is not 0.",
-            lead=lead,
+            leads=_leads(evidence),
             warnings=_warnings(evidence),
             parts=[_part(i, name, part) for i, (name, part) in enumerate(parts.items(), 1)]
             if several
@@ -65,6 +64,14 @@ def page(evidence: Evidence) -> str:
             looks={loss: style.look(loss) for loss in results.by_loss()},
         )
     )
+
+
+def _leads(evidence: Evidence) -> list[tuple[str, str]]:
+    """The answer for each dataset; one that is alone has no name."""
+    says, parts = PANELS.get(LEAD)().caption, evidence.parts
+    if len(parts) < 2:
+        return [("", says(evidence))]
+    return [(name, says(part)) for name, part in parts.items()]
 
 
 def _part(place: int, name: str, evidence: Evidence) -> Part:

@@ -7,14 +7,14 @@ import unicodedata
 from collections.abc import Sequence
 from itertools import groupby
 
+from metriscope.report.columns import Column
 from metriscope.report.tables import Cell, Row, Table
 from metriscope.report.words import short
 from metriscope.text import plain
 
 _NEEDS = "% \\usepackage{booktabs,graphicx}; letters beyond Latin ones need LuaLaTeX or XeLaTeX\n"
 _LONG = 36  # characters; a column of words with longer ones breaks its lines
-_PAGE = 60  # characters; a wider table goes over both columns of a page
-_SHRUNK = 100  # characters; a wider table is made as small as the page demands
+_COLUMN, _PAGE = 42, 105  # characters in a line of a column, and of a page
 
 _GREEK = {
     "α": "alpha",
@@ -76,12 +76,12 @@ def to_latex(table: Table, caption: str = "", label: str = "") -> str:
         caption: above the table; of any origin.
         label: what ``\\ref`` takes, after ``tab:``; letters, digits and hyphens.
     """
-    width, body = sum(_widths(table)) + 2 * len(table.columns), _tabular(table)
-    if width > _SHRUNK:
+    width, body = _width(table), _tabular(table)
+    if width > _PAGE:
         body = f"\\resizebox{{\\linewidth}}{{!}}{{%\n{body}}}\n"
     if not caption:
         return _NEEDS + body
-    place = "table*" if width > _PAGE else "table"
+    place = "table*" if width > _COLUMN else "table"
     return (
         f"{_NEEDS}\\begin{{{place}}}\n\\centering\n\\caption{{{escape(caption)}}}\n"
         f"\\label{{tab:{label}}}\n{body}\\end{{{place}}}\n"
@@ -96,7 +96,9 @@ def escape(text: str) -> str:
 
 
 def _tabular(table: Table) -> str:
-    rows = "".join(_line([_name(row), *map(_cell, row.cells)]) for row in table.rows)
+    rows = "".join(
+        _line([escape(_named(row)), *map(_cell, row.cells, table.columns)]) for row in table.rows
+    )
     return (
         f"\\begin{{tabular}}{{{_columns(table)}}}\n\\toprule\n{_heads(table)}\\midrule\n"
         f"{rows}\\bottomrule\n\\end{{tabular}}\n"
@@ -127,28 +129,45 @@ def _heads(table: Table) -> str:
     return f"{_line(over)}{''.join(rules)}\n{line}"
 
 
-def _name(row: Row) -> str:
-    return escape(short(row.name, 2 * _LONG) + (f" ({row.note})" if row.note else ""))
+def _named(row: Row) -> str:
+    return short(row.name, 2 * _LONG) + (f" ({row.note})" if row.note else "")
 
 
-def _cell(cell: Cell) -> str:
-    return f"\\textbf{{{escape(cell.text)}}}" if cell.best else escape(cell.text)
+def _cell(cell: Cell, column: Column) -> str:
+    text = escape(cell.text)
+    if not column.words:
+        text = re.sub(r"^-(?=\d)", "$-$", text)
+    return f"\\textbf{{{text}}}" if cell.best else text
 
 
 def _columns(table: Table) -> str:
     """Numbers to the right, words to the left; long words in lines that break."""
-    words = [True, *(column.words for column in table.columns)]
-    widths = _widths(table)
-    long = [w and n > _LONG for w, n in zip(words, widths, strict=True)]
-    broken = f"p{{{0.8 / max(sum(long), 1):.2f}\\linewidth}}"
+    long = _long(table)
+    rest = sum(n for n, is_long in zip(_widths(table), long, strict=True) if not is_long)
+    share = max(0.9 - rest / _PAGE, 0.3) / max(sum(long), 1)
     return "".join(
-        broken if is_long else "l" if is_words else "r"
-        for is_long, is_words in zip(long, words, strict=True)
+        f"p{{{share:.2f}\\linewidth}}" if is_long else "l" if is_words else "r"
+        for is_long, is_words in zip(long, _words(table), strict=True)
     )
+
+
+def _words(table: Table) -> list[bool]:
+    return [True, *(column.words for column in table.columns)]
+
+
+def _long(table: Table) -> list[bool]:
+    """Which columns break their lines."""
+    return [w and n > _LONG for w, n in zip(_words(table), _widths(table), strict=True)]
+
+
+def _width(table: Table) -> int:
+    """Characters in a line of the whole table."""
+    widths = (min(n, _LONG) if w else n for w, n in zip(_words(table), _widths(table), strict=True))
+    return sum(widths) + 2 * len(table.columns)
 
 
 def _widths(table: Table) -> list[int]:
     """Characters of the longest text of each column."""
     lines: list[Sequence[str]] = [[table.head, *(column.heading for column in table.columns)]]
-    lines += [[short(row.name, 2 * _LONG), *(c.text for c in row.cells)] for row in table.rows]
+    lines += [[_named(row), *(c.text for c in row.cells)] for row in table.rows]
     return [max(map(len, texts)) for texts in zip(*lines, strict=True)]

@@ -70,7 +70,8 @@ class Page:
     Attributes:
         name: of what it is about, of unknown origin. what: what was done with it.
         facts: a few words each. sections: about everything. parts: about one dataset each.
-        footer: a sentence. lead: the answer. warnings: sentences that stand before it.
+        footer: a sentence. leads: the answers, with the name of what each is about, or none.
+        warnings: sentences that stand before them.
         command: what makes the results again. versions: name and number.
         looks: of the row names of tables whose head is ``Loss``.
     """
@@ -80,7 +81,7 @@ class Page:
     facts: list[str]
     sections: list[Section]
     footer: str
-    lead: str = ""
+    leads: list[tuple[str, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
     command: str = ""

@@ -1,6 +1,7 @@
 "use strict";
 (() => {
   const root = document.documentElement;
+  root.classList.add("scripted");
   const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
   const make = (tag, properties, ...children) => {
     const element = Object.assign(document.createElement(tag), properties);
@@ -119,11 +120,15 @@
     }
     return lines.join("<br>");
   };
-  const titles = (plane, { layout }) => ({
-    "title.text": fold(layout.title?.text ?? "", plane.clientWidth),
-    "xaxis.title.text": fold(layout.xaxis.title?.text ?? "", plane.clientWidth - 110),
-    "yaxis.title.text": fold(layout.yaxis.title?.text ?? "", layout.height - 90),
-  });
+  // A title is centred on the inside of its plane: it may be as long as fits on the narrower side.
+  const titles = (plane, { layout }) => {
+    const { l, r, t, b, w, h } = plane._fullLayout._size;
+    return {
+      "title.text": fold(layout.title?.text ?? "", plane.clientWidth - l),
+      "xaxis.title.text": fold(layout.xaxis.title?.text ?? "", w + 2 * Math.min(l, r)),
+      "yaxis.title.text": fold(layout.yaxis.title?.text ?? "", h + 2 * Math.min(t, b)),
+    };
+  };
   const planesOf = (figure) => all(".plane", figure);
   const draw = (figure) => {
     if (drawn.has(figure)) return;
@@ -135,7 +140,8 @@
     });
   };
   const fit = () => drawn.forEach((given, figure) => planesOf(figure).forEach((plane, i) => {
-    Plotly.relayout(plane, { autosize: true, ...titles(plane, given[i]) });
+    Plotly.relayout(plane, { autosize: true });
+    Plotly.relayout(plane, titles(plane, given[i]));
   }));
   const watchCharts = () => {
     const near = new IntersectionObserver((entries) => {

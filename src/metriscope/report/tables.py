@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from metriscope.report import columns
+from metriscope.report import advice, columns
 from metriscope.report.columns import Column
 from metriscope.types import Interval, Results, RunResult
 
@@ -159,9 +159,14 @@ def answer(results: Results) -> str:
     """The recommendation; without one, which mean is best in these runs, which is no test."""
     if "datasets" in results.about:
         return " ".join(f"{name}: {answer(results.of(name))}" for name in results.datasets)
-    advice = results.recommendation or {}
-    if advice.get("answer"):
-        return str(advice["answer"])
+    said = advice.read(results)
+    if said and (said.rows or not summary(results)):
+        return said.answer
+    return f"{said.answer} {_best_mean(results)}" if said else _best_mean(results)
+
+
+def _best_mean(results: Results) -> str:
+    """Which loss retrieves best in these runs, without pretending to be a test."""
     cells = summary(results)
     ranked = sorted(cells, key=lambda name: -(cells[name].mean or 0))
     if not ranked:

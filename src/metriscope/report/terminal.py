@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metriscope.report import tables
+from metriscope.report import advice, tables
 from metriscope.report.console import line, print_finding, print_table, wrapped
 from metriscope.report.words import listed
 from metriscope.text import plain
@@ -57,12 +57,9 @@ def _advice(results: Results, console: Console) -> None:
     """The answer, what is as good, and what the paper would have said."""
     answer = tables.answer(results)
     wrapped(console, answer, "bold")
-    advice = results.recommendation or {}
-    alike = advice.get("alike") or ()
-    if any(loss not in answer for loss in alike):
-        wrapped(console, f"Cannot be told apart from it: {listed(alike, 10)}.")
-    guideline = advice.get("guideline")
-    if guideline:
-        losses = listed(guideline.get("losses") or ("none of these",), 10)
-        verdict = guideline.get("verdict") or "cannot be told"
-        wrapped(console, f"The paper's guideline ({losses}): {verdict}.")
+    said = advice.read(results)
+    if said and any(loss not in answer for loss in said.alike):
+        wrapped(console, f"Cannot be told apart from it: {listed(said.alike, 10)}.")
+    if said and said.guideline:
+        losses = listed(said.guideline.losses, 10)
+        wrapped(console, f"The paper's guideline ({losses}): {said.guideline.verdict}.")

@@ -48,7 +48,7 @@ def of_outcomes(outcomes: Outcomes, loss: str, *, confidence: float = 0.95) -> E
     values = outcomes.values[loss]
     if outcomes.per_query:
         return estimate(values, confidence=confidence)
-    return seeds_estimate(values[:, 0], confidence=confidence)
+    return seeds_estimate(values[:, 0], confidence=confidence, grain=outcomes.grain)
 
 
 def difference(first: np.ndarray, second: np.ndarray, *, confidence: float = 0.95) -> Difference:
@@ -90,10 +90,17 @@ def difference(first: np.ndarray, second: np.ndarray, *, confidence: float = 0.9
     )
 
 
-def seeds_estimate(values: np.ndarray, *, confidence: float = 0.95) -> Estimate:
-    """Of (s,) numbers, one a run: Student's t."""
+def seeds_estimate(values: np.ndarray, *, confidence: float = 0.95, grain: float = 0.0) -> Estimate:
+    """Of (s,) numbers, one a run: Student's t.
+
+    Args:
+        values: the numbers.
+        confidence: of the interval.
+        grain: the step in which they come, 1 of whole numbers: what was rounded so has a variance
+            of grain²/12 at least, even where all seeds agree.
+    """
     s = len(values)
-    found = by_seed(values) if s > 1 else None
+    found = by_seed(values, grain**2 / 12) if s > 1 else None
     return Estimate(
         float(values.mean()),
         found.interval(confidence) if found else None,
@@ -114,8 +121,7 @@ def seeds_difference(
     Args:
         first, second: the numbers.
         confidence: of the interval.
-        grain: the step in which they come, 1 of whole numbers. The difference of two that were
-            rounded so has a variance of grain²/6 at least, even where all seeds agree.
+        grain: see :func:`seeds_estimate`; the difference of two has twice that variance.
 
     Without a grain, seeds that agree exactly on a difference give p = 2^(1 − S): the chance that
     they all point one way.
@@ -124,7 +130,7 @@ def seeds_difference(
     between = first - second
     found: Mean | None = None
     if s > 1:
-        found = by_seed(between, grain**2 / 6 if between.any() else 0.0)
+        found = by_seed(between, grain**2 / 6)
         if between.any() and not found.error:
             found = found.at_least(_least_p(s))
     return Difference(

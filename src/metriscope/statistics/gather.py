@@ -93,14 +93,12 @@ def _seeds(of: Mapping[str, frozenset[int]]) -> tuple[int, ...]:
     sets = set(of.values())
     sets |= {a & b for a in sets for b in sets}
 
-    if not sets:
-        return ()
+    ordered = sorted((tuple(sorted(seeds)) for seeds in sets), reverse=True)
 
-    def worth(seeds: frozenset[int]) -> tuple[int, int, list[int]]:
-        losses = sum(seeds <= found for found in of.values())
-        return losses * len(seeds), len(seeds), sorted(-seed for seed in seeds)
+    def worth(seeds: tuple[int, ...]) -> tuple[int, int]:
+        return len(seeds) * sum(found.issuperset(seeds) for found in of.values()), len(seeds)
 
-    return tuple(sorted(max(sets, key=worth)))
+    return max(ordered, key=worth, default=())
 
 
 def _left_out(

@@ -39,7 +39,7 @@ def rank_all(
         return tuple(
             Rank(losses[i], sign * float(means[i]), int(ranks[i]), None, None, None) for i in order
         )
-    drawn = resampled(values, draws, seed)  # (draws, l)
+    drawn = resampled(values, draws, seed, outcomes.grain)  # (draws, l)
     top = drawn.max(1, keepdims=True)
     first = drawn == top
     best = (first / first.sum(1, keepdims=True)).mean(0)  # losses that tie share a draw
@@ -62,14 +62,19 @@ def rank_all(
     )
 
 
-def resampled(values: np.ndarray, draws: int, seed: int) -> np.ndarray:
-    """(draws, l) means of (l, s, q) values, s ≥ 2, as other seeds and queries would give them."""
+def resampled(values: np.ndarray, draws: int, seed: int, grain: float = 0.0) -> np.ndarray:
+    """(draws, l) means of (l, s, q) values, s ≥ 2, as other seeds and queries would give them.
+
+    Values that come in steps of ``grain`` are blurred by what rounding hides.
+    """
     random = np.random.default_rng(seed)
     means = values.mean((1, 2))
     drawn: np.ndarray = means + _seeds(values.mean(2), draws, random)
     if values.shape[2] > 1:
         queries = _queries(values.mean(1), draws, random) - means
         drawn = drawn + _only_queries(values) * queries
+    if grain:
+        drawn = drawn + random.normal(0, grain / (12 * values.shape[1]) ** 0.5, drawn.shape)
     return drawn
 
 

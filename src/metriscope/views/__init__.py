@@ -71,7 +71,9 @@ def keep_pictures(folder: Path, results: Results, source: str | os.PathLike[str]
     """
     from metriscope.data.thumbnails import thumbnails
 
-    wanted = _examples(folder, results)
+    if results.about.get("backbone") in (None, "features"):
+        return  # no pictures: whoever looks for some reads all features again
+    wanted = _examples(Path(folder), results)
     if wanted and not wanted <= kept.read_thumbnails(folder).keys():
         found = thumbnails(source, wanted)
         if found:

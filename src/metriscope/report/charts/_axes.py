@@ -10,7 +10,8 @@ from typing import Literal
 from metriscope.report.charts._nouns import Chart, Dots, Line, Plane, Rule, Scale
 
 _PAD = 0.05  # of the span, on either side
-_MOST = 7  # ticks on an axis
+_MOST = 7  # ticks on an axis; fewer on a short one
+_HUGE = 1e200  # an axis goes no further
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,15 @@ class Axis:
 
 def axes(chart: Chart) -> list[tuple[Axis, Axis]]:
     """x and y of every plane; with ``same_y``, the y axes of all numeric planes agree."""
-    found = [_both(plane) for plane in chart.planes]
+    most = [min(max(int(1.9 * side), 3), _MOST) for side in (chart.width, chart.height)]
+    found = [_both(plane, *most) for plane in chart.planes]
     if not chart.same_y or any(plane.y_names for plane in chart.planes):
         return found
     ends = [end for _, y in found for end in y.limits]
     low, high = min(ends), max(ends)
     shared = [
-        replace(y, limits=(low, high), ticks=_ticks(low, high, y.scale, y.below)) for _, y in found
+        replace(y, limits=(low, high), ticks=_ticks(low, high, y.scale, y.below, most[1]))
+        for _, y in found
     ]
     return [(x, y) for (x, _), y in zip(found, shared, strict=True)]
 
@@ -69,9 +72,9 @@ def tick_texts(axis: Axis) -> list[str]:
     return [text.replace("-", "−") for text in texts]
 
 
-def _both(plane: Plane) -> tuple[Axis, Axis]:
+def _both(plane: Plane, x_most: int, y_most: int) -> tuple[Axis, Axis]:
     """x and y; where one scale is theirs, both are as long as the longer."""
-    x, y = _axis(plane, "x"), _axis(plane, "y")
+    x, y = _axis(plane, "x", x_most), _axis(plane, "y", y_most)
     if not plane.bare:
         return x, y
     half = max(abs(end - start) for start, end in (x.limits, y.limits)) / 2
@@ -91,7 +94,7 @@ def _place(value: float, scale: Scale, below: float) -> float | None:
     return value
 
 
-def _axis(plane: Plane, which: Literal["x", "y"]) -> Axis:
+def _axis(plane: Plane, which: Literal["x", "y"], most: int) -> Axis:
     below = plane.linear_below if plane.linear_below > 0 else 1.0
     if which == "y" and plane.y_names:
         n = len(plane.y_names)
@@ -99,13 +102,13 @@ def _axis(plane: Plane, which: Literal["x", "y"]) -> Axis:
     scale, given = (
         (plane.x_scale, plane.x_range) if which == "x" else (plane.y_scale, plane.y_range)
     )
-    values = [v for v in _values(plane, which) if math.isfinite(v)]
+    values = [max(min(v, _HUGE), -_HUGE) for v in _values(plane, which) if math.isfinite(v)]
     if scale == "log" and not any(v > 0 for v in (*values, *(given or ()))):
         scale = "linear"
     low, high = given or _limits(values, scale, below)
     if given is None and which == "y" and min(values, default=0) >= 0 > low:
         low = 0.0 if any(isinstance(m, Line) and m.filled for m in plane.marks) else low
-    ticks = _ticks(low, high, scale, below, whole=plane.whole and which == "x")
+    ticks = _ticks(low, high, scale, below, most, whole=plane.whole and which == "x")
     return Axis(scale, below, (low, high), ticks)
 
 
@@ -144,7 +147,7 @@ def _limits(values: Sequence[float], scale: Scale, below: float) -> tuple[float,
 def _value(place: float, scale: Scale, below: float) -> float:
     """The inverse of :func:`_place`."""
     if scale == "log":
-        return float(10**place)
+        return float(10 ** max(place, -300))
     if scale == "symlog":
         size = abs(place) * 0.9
         size = size if size <= 1 else float(10 ** (abs(place) - 1 / 0.9))
@@ -153,24 +156,24 @@ def _value(place: float, scale: Scale, below: float) -> float:
 
 
 def _ticks(
-    low: float, high: float, scale: Scale, below: float, *, whole: bool = False
+    low: float, high: float, scale: Scale, below: float, most: int, *, whole: bool = False
 ) -> tuple[float, ...]:
     low, high = min(low, high), max(low, high)
     if scale == "linear" or (scale == "symlog" and max(-low, high) <= below):
-        return _even(low, high, whole=whole)
-    found = _decades(low, high, scale, below, (1,))
+        return _even(low, high, most, whole=whole)
+    found = _decades(low, high, scale, below, most, (1,))
     if len(found) < 3:
-        found = _decades(low, high, scale, below, (1, 2, 5))
-    return found if len(found) > 1 else _even(low, high)
+        found = _decades(low, high, scale, below, most, (1, 2, 5))
+    return found if len(found) > 2 else _even(low, high, most)
 
 
-def _even(low: float, high: float, *, whole: bool = False) -> tuple[float, ...]:
+def _even(low: float, high: float, most: int, *, whole: bool = False) -> tuple[float, ...]:
     """Multiples of 1, 2 or 5 times a power of ten."""
     span = high - low
     if not 0 < span < math.inf:
         return (low,)
-    power = 10.0 ** math.floor(math.log10(span / _MOST))
-    step = next(m * power for m in (1, 2, 5, 10) if span / (m * power) <= _MOST)
+    power = 10.0 ** math.floor(math.log10(span / most))
+    step = next(m * power for m in (1, 2, 5, 10) if span / (m * power) <= most)
     if whole:
         step = max(round(step), 1)
     first = math.ceil(low / step - 1e-9)
@@ -179,7 +182,7 @@ def _even(low: float, high: float, *, whole: bool = False) -> tuple[float, ...]:
 
 
 def _decades(
-    low: float, high: float, scale: Scale, below: float, multiples: Iterable[int]
+    low: float, high: float, scale: Scale, below: float, most: int, multiples: Iterable[int]
 ) -> tuple[float, ...]:
     """Powers of ten and multiples of them, on both sides of 0, every second or third if many."""
     smallest = below if scale == "symlog" else low
@@ -187,8 +190,8 @@ def _decades(
     exponents = range(math.floor(math.log10(smallest)), math.floor(math.log10(largest)) + 1)
     sizes = [float(f"{m}e{k}") for k in exponents for m in multiples]
     sizes = [size for size in sizes if size >= smallest * (1 - 1e-9)]
-    sides = 2 if low < 0 < high else 1
-    stride = math.ceil(len(sizes) * sides / _MOST)
+    sides = 2 if sizes and low <= -sizes[0] and sizes[0] <= high else 1
+    stride = max(math.ceil(len(sizes) * sides / most), 1)
     sizes = sizes[::-1][::stride][::-1]
     both = (*(-size for size in reversed(sizes)), 0.0, *sizes)
     return tuple(v for v in both if low <= v <= high and (v or scale == "symlog"))

@@ -26,6 +26,7 @@ COLUMN, PAGE = 3.3, 6.9  # inches: one column of a two-column paper, and both
 _NARROW = 4.5  # a chart up to this width goes into a column
 _SMALL = 6.5  # points: names of rules and of points
 _SHRUNK = 0.8  # points are smaller on paper than on a page
+_LETTER = 0.062  # inches
 _CAP = 12  # square points: the ends of error bars
 _NOTHING = {  # what would make two files of the same figure differ, or name this program
     "pdf": dict.fromkeys(("CreationDate", "Creator", "Producer")),
@@ -64,7 +65,9 @@ def to_file(chart: Chart, kind: Format) -> bytes:
     out = io.BytesIO()
     figure = to_figure(chart)
     with drawing():
-        figure.savefig(out, format=kind, dpi=200, metadata=_NOTHING[kind])
+        figure.savefig(
+            out, format=kind, dpi=200, transparent=kind == "svg", metadata=_NOTHING[kind]
+        )
     return out.getvalue()
 
 
@@ -118,7 +121,9 @@ def _draw(
     """One plane of ``size`` inches. ``inner``: the plane at its left has its y axis."""
     from matplotlib.ticker import NullLocator
 
-    wide, high = (max(int(inches / 0.062), 12) for inches in size)  # characters
+    names = [short(name) for name in plane.y_names]
+    beside = 0.0 if inner or plane.bare else 0.45 + _LETTER * max(map(len, names), default=0)
+    wide = max(int((size[0] - beside) / _LETTER), 16)  # characters over and under the axes
     for axis, drawn in ((x, ax.xaxis), (y, ax.yaxis)):
         symlog = {"linthresh": axis.below} if axis.scale == "symlog" else {}
         (ax.set_xscale if axis is x else ax.set_yscale)(axis.scale, **symlog)
@@ -132,11 +137,10 @@ def _draw(
             _dots(ax, mark, x)
         else:
             above += _rule(ax, mark, x, above)
-    names = [short(name) for name in plane.y_names]
     ax.set_xticks(x.ticks, tick_texts(x))
     ax.set_yticks(y.ticks, names or tick_texts(y))
     ax.set_xlabel(fill(plain(plane.x_label), wide))
-    ax.set_ylabel("" if inner else fill(plain(plane.y_label), high))
+    ax.set_ylabel("" if inner else fill(plain(plane.y_label), max(int(size[1] / _LETTER), 16)))
     ax.set_title(fill(short(plane.title, 2 * wide), wide) if plane.title else "", pad=4 + 7 * above)
     if inner:
         ax.tick_params(labelleft=False)
@@ -217,7 +221,7 @@ def _rule(ax: Axes, rule: Rule, x: Axis, above: int) -> int:
 def _legend_rows(chart: Chart, width: float) -> list[list[tuple[str, Look]]]:
     """The legend in as few rows as fit under a figure of ``width`` inches."""
     longest = max((len(short(name)) for name, _ in chart.legend), default=0)
-    each = max(int(width / (0.6 + 0.058 * longest)), 1)
+    each = max(int(width / (0.6 + _LETTER * longest)), 1)
     items = list(chart.legend)
     return [items[i : i + each] for i in range(0, len(items), each)]
 

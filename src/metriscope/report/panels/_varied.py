@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -105,80 +104,3 @@ def _points(results: Results, loss: str, compared: list[RunResult], name: str) -
 
 def _key(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-# ------------------------------------------------------------------------------------------ words
-
-
-def sentence(sweep: Sweep, results: Results) -> str:
-    """Is the difference between settings larger than that between losses?"""
-    recalls = {
-        loss: {p.value: p.cells[0] for p in points if p.cells[0].mean is not None}
-        for loss, points in sweep.losses.items()
-    }
-    spans = {loss: _span(c.mean for c in found.values()) for loss, found in recalls.items()}
-    moved = {loss: span for loss, span in spans.items() if span}
-    if not moved:
-        return ""
-    ends = f"from {shown(sweep.values[0])} to {shown(sweep.values[-1])}"
-    over = f" {ends}" if sweep.numeric else f" ({', '.join(map(shown, sweep.values))})"
-    most = max(moved, key=lambda loss: moved[loss][1] - moved[loss][0])
-    low, high = moved[most]
-    of = "" if sweep.name.startswith(f"{most}.") else f" of {most}"
-    text = (
-        f"{sweep.name}{over} moves Recall@1{of} by {high - low:.3f} ({low:.3f} to {high:.3f}"
-        f"{_noise(recalls[most].values())})"
-    )
-    if len(moved) > 1:
-        least = min(moved, key=lambda loss: moved[loss][1] - moved[loss][0])
-        text += f", and of {least} by {moved[least][1] - moved[least][0]:.3f}"
-    return f"{text}. {_against_losses(high - low, results)}{_leaders(recalls, sweep)}"
-
-
-def _against_losses(moved: float, results: Results) -> str:
-    means = {
-        loss: math.fsum(values) / len(values)
-        for loss, runs in results.by_loss().items()
-        if (values := defined(runs, "recall@1"))
-    }
-    span = _span(means.values()) if len(means) > 1 else None
-    if span is None:
-        return "There is no second loss to hold that against."
-    between = span[1] - span[0]
-    verdict = (
-        "the setting matters more than the choice of loss"
-        if moved > between
-        else "the choice of loss matters more than this setting"
-    )
-    return (
-        f"The {len(means)} compared losses, each at its own settings, lie {between:.3f} apart: "
-        f"{verdict}."
-    )
-
-
-def _leaders(recalls: Mapping[str, Mapping[Any, Cell]], sweep: Sweep) -> str:
-    """Which loss is the best at which value, where that changes."""
-    best: dict[str, list[str]] = {}
-    for value in sweep.values:
-        there = {
-            loss: found[value].mean or 0.0 for loss, found in recalls.items() if value in found
-        }
-        if len(there) > 1:
-            best.setdefault(max(there, key=lambda loss: there[loss]), []).append(shown(value))
-    if len(best) < 2:
-        return ""
-    named = "; ".join(f"{loss} at {', '.join(values)}" for loss, values in best.items())
-    return f" Which loss has the highest mean depends on it: {named}."
-
-
-def _noise(cells: Any) -> str:
-    """Their SD over seeds, pooled."""
-    known = [c.sd for c in cells if c.sd is not None]
-    if not known:
-        return "; one seed: some of that is chance"
-    return f"; SD over seeds {math.sqrt(math.fsum(sd**2 for sd in known) / len(known)):.3f}"
-
-
-def _span(values: Any) -> tuple[float, float] | None:
-    found = [value for value in values if value is not None]
-    return (min(found), max(found)) if found else None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from metriscope.report import tables
+from metriscope.report import advice, tables
+from metriscope.report.advice import Advice
 from metriscope.report.charts import Chart, Mark, Plane, Rule
 from metriscope.report.columns import Column
 from metriscope.report.evidence import Evidence
@@ -26,15 +27,16 @@ class Answer(Panel):
 
     def frame(self, evidence: Evidence) -> Table:
         """The losses on the validation part, best first; on the test part where none was made."""
-        parts = {name: part.results for name, part in evidence.parts.items()}
-        advised = any(_advice.ranked(results) for results in parts.values())
+        parts = evidence.parts
+        said = {name: _ranked_by(part.results) for name, part in parts.items()}
+        advised = [one for one in said.values() if one]
         several = len(parts) > 1
         rows = [
             replace(row, cells=(Cell(name), *row.cells)) if several else row
-            for name, results in parts.items()
-            for row in (_advice.rows(results) if advised else _described(results))
+            for name, one in said.items()
+            for row in (_described(parts[name].results) if not advised else _rows(one))
         ]
-        heads = _advice.heads(parts.values()) if advised else _DESCRIBED
+        heads = _advice.heads(advised) if advised else _DESCRIBED
         return Table(
             "Losses on the validation part, best first" if advised else "Losses by Recall@1",
             self.caption(evidence),
@@ -68,8 +70,18 @@ class Answer(Panel):
 
 
 def _said(results: Results) -> str:
-    notes = (results.recommendation or {}).get("notes") or ()
-    return " ".join([tables.answer(results), *notes])
+    said = advice.read(results)
+    return " ".join([tables.answer(results), *(said.notes if said else ())])
+
+
+def _ranked_by(results: Results) -> Advice | None:
+    """A recommendation that compares losses; None without one."""
+    said = advice.read(results)
+    return said if said and said.rows else None
+
+
+def _rows(said: Advice | None) -> list[Row]:
+    return _advice.rows(said) if said else []
 
 
 _DESCRIBED = (
@@ -95,10 +107,10 @@ def _ranked(results: Results) -> list[tuple[str, Cell]]:
 
 def _plane(results: Results) -> Plane | None:
     """Of the validation part, where a recommendation was made of it; else of the test part."""
-    if _advice.ranked(results):
-        cells = [(row.name, row.cells[0]) for row in _advice.rows(results) if not row.note]
+    if said := _ranked_by(results):
+        cells = [(row.name, row.cells[0]) for row in _advice.rows(said) if not row.note]
         values = {name: _advice.seeds_of(results, name) for name, _ in cells}
-        label = f"{_advice.score([results])}, validation part (bars: intervals, small: seeds)"
+        label = f"{_advice.score(said)}, validation part (bars: intervals, small: seeds)"
         before = None
     else:
         cells = _ranked(results)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from metriscope.report import advice
+from metriscope.report.advice import Guideline
 from metriscope.report.columns import Column
 from metriscope.report.evidence import Evidence
 from metriscope.report.panels import register
 from metriscope.report.panels.base import Panel
 from metriscope.report.tables import Cell, Row, Table
-from metriscope.report.words import listed
 
 
 @register("guideline")
-class Guideline(Panel):
+class PaperGuideline(Panel):
     """What the paper's guideline would have said, and the evidence for and against it here."""
 
     title = "The paper's guideline, on these data"
@@ -27,8 +25,8 @@ class Guideline(Panel):
         several = len(evidence.parts) > 1
         rows = []
         for name, part in evidence.parts.items():
-            found = (part.results.recommendation or {}).get("guideline")
-            for label, said in _sentences(found) if found else ():
+            found = advice.read(part.results)
+            for label, said in _sentences(found.guideline) if found and found.guideline else ():
                 where = (Cell(name),) if several else ()
                 rows.append(Row(label, (*where, Cell(said))))
         heads = (Column("Data set", words=True),) if several else ()
@@ -42,11 +40,10 @@ _CAPTION = (
 )
 
 
-def _sentences(guideline: Mapping[str, Any]) -> list[tuple[str, str]]:
-    losses = guideline.get("losses") or ()
+def _sentences(guideline: Guideline) -> list[tuple[str, str]]:
     return [
-        ("It says", str(guideline.get("says") or listed(losses, 10))),
-        *(("For it", str(said)) for said in guideline.get("for") or ()),
-        *(("Against it", str(said)) for said in guideline.get("against") or ()),
-        ("Verdict", str(guideline.get("verdict") or "cannot be told")),
+        ("It says", guideline.says),
+        *(("For it", said) for said in guideline.supports),
+        *(("Against it", said) for said in guideline.opposes),
+        ("Verdict", guideline.verdict),
     ]

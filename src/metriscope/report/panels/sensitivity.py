@@ -9,6 +9,7 @@ from metriscope.report.charts import Chart, Dots, Line, Mark, Plane
 from metriscope.report.columns import Column
 from metriscope.report.evidence import Evidence
 from metriscope.report.panels import _varied, register
+from metriscope.report.panels._settings_or_losses import sentences
 from metriscope.report.panels._varied import COLUMNS, Point, Sweep
 from metriscope.report.panels.base import Panel
 from metriscope.report.tables import Cell, Row, Table
@@ -25,13 +26,13 @@ class Sensitivity(Panel):
 
     def caption(self, evidence: Evidence) -> str:
         """Whether settings or losses make the difference, with numbers."""
-        sweeps = _varied.gather(evidence.results)
-        said = [_varied.sentence(sweep, evidence.results) for sweep in sweeps]
+        said = sentences(_varied.gather(evidence.results), evidence.results)
         return " ".join(
             [
                 "One setting at a time is varied, all others and the seeds stay as they are in the "
-                "comparison. A line, or dot, is the mean over seeds ± their SD.",
-                *filter(None, said),
+                "comparison. A line, or dot, is the mean over seeds ± their SD. How far seeds alone "
+                "move means is Tukey's 95 % limit for as many of them.",
+                *said,
             ]
         )
 
@@ -59,13 +60,13 @@ class Sensitivity(Panel):
         if not any(plane.marks for plane in planes):
             return None
         legend = tuple((loss, style.look(loss)) for loss in losses)
-        return Chart(tuple(planes), columns=len(COLUMNS), width=2.9, height=2.8, legend=legend)
+        return Chart(tuple(planes), columns=2, width=3.6, height=2.7, legend=legend)
 
 
 def _named(sweep: Sweep, point: Point) -> tuple[Cell, Cell]:
     mine = " (as compared)" if point.compared else ""
     size = float(point.value) if sweep.numeric else None
-    return Cell(sweep.name), Cell(_varied.shown(point.value) + mine, size, n=1, of=1)
+    return Cell(sweep.name), Cell(_varied.shown(point.value) + mine, size)
 
 
 def _known(points: tuple[Point, ...], place: int) -> list[tuple[Point, float, float]]:

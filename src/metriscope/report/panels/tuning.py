@@ -99,7 +99,7 @@ def _about(evidence: Evidence) -> Mapping[str, Any]:
 
 def _score(tuning: Mapping[str, Any]) -> str:
     """``Recall@1, mean over epochs`` of ``val.recall@1, mean over epochs``."""
-    name, comma, how = str(tuning["score"]).partition(",")
+    name, comma, how = str(tuning.get("score", "")).partition(",")
     return columns.label(name) + comma + how
 
 
@@ -162,7 +162,7 @@ def _worth(evidence: Evidence) -> str:
     beyond = sum(c.interval.low > 0 or c.interval.high < 0 for c in tested if c.interval)
     return (
         f"On the test part {beyond} of {len(tested)} losses changed by more than chance explains "
-        "(the interval of the change leaves out 0)."
+        "(the interval of the change leaves out 0; each tested by itself)."
     )
 
 

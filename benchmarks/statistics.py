@@ -1,0 +1,212 @@
+"""Whether intervals hold, tests find and recommendations are right, where the truth is known.
+
+Losses are simulated: every value is a grand mean + seed + query + the rest on a hidden scale, cut
+to 0 or 1 (as Recall@1) or squeezed into [0, 1] (as an average precision). The true mean is exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from statistics import NormalDist
+
+import numpy as np
+
+from benchmarks.tables import Row
+from metriscope.statistics import Outcomes, compare, compare_all, difference, estimate, rank_all
+
+SEEDS, QUERIES = (2, 3, 5, 10), (100, 1_000, 10_000)
+# Shares of simulations are off by 0.3 points (SD) themselves, and each row is the worst of 16.
+LEAST, MOST = 92.5, 97.5
+
+
+@dataclass(frozen=True)
+class World:
+    """What makes values differ: SDs on the hidden scale.
+
+    Attributes:
+        name: which of them dominates.
+        seeds: of a loss's seeds; times √(S/Q) where ``scaled``, so that the variance of a mean has
+            as much of it as of the queries.
+        common: of queries, the same for all losses. queries: of a loss's own.
+        rest: of what is left.
+        share: mean of the first loss. binary: whether values are 0 or 1.
+    """
+
+    name: str
+    seeds: float
+    common: float
+    queries: float
+    rest: float
+    share: float = 0.9
+    binary: bool = True
+    scaled: bool = False
+
+    def draw(
+        self, random: np.random.Generator, s: int, q: int, gaps: tuple[float, ...] = (0.0, 0.01)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(l, s, q) values of l losses and their (l,) true means, ``share`` − each gap."""
+        l, seeds = len(gaps), self.seeds * (math.sqrt(s / q) if self.scaled else 1.0)
+        spread = math.sqrt(
+            seeds**2 + self.common**2 + self.queries**2 + self.rest**2 + (not self.binary)
+        )
+        true = np.array([self.share - gap for gap in gaps])
+        middle = np.array([NormalDist().inv_cdf(share) * spread for share in true])
+        hidden = random.standard_normal((l, s, q)) * self.rest + middle[:, None, None]
+        hidden += random.standard_normal((l, s, 1)) * seeds
+        hidden += random.standard_normal((1, 1, q)) * self.common
+        hidden += random.standard_normal((l, 1, q)) * self.queries
+        if self.binary:
+            return (hidden > 0).astype(np.float64), true
+        from scipy.special import ndtr
+
+        return ndtr(hidden), true
+
+
+DOMINANT = (
+    dict(name="queries", seeds=0.0, common=1.0, queries=1.0, rest=0.1),
+    dict(name="the rest", seeds=0.0, common=0.1, queries=0.1, rest=1.0),
+    dict(name="seeds", seeds=0.5, common=1.0, queries=0.5, rest=0.5),
+    dict(name="all alike", seeds=1.0, common=1.0, queries=0.7, rest=0.7, scaled=True),
+)
+
+
+def worlds() -> Iterator[World]:
+    """Every kind of value, and what dominates."""
+    for (share, binary), rest in product(((0.5, True), (0.9, True), (0.7, False)), DOMINANT):
+        yield World(share=share, binary=binary, **rest)  # type: ignore[arg-type]
+
+
+def held(world: World, s: int, q: int, trials: int, seed: int = 0) -> tuple[float, float]:
+    """Shares of the intervals of a mean, and of a difference, that hold the truth."""
+    random = np.random.default_rng(seed)
+    mean = apart = 0
+    for _ in range(trials):
+        (first, second), true = world.draw(random, s, q)
+        found, between = estimate(first).interval, difference(first, second).interval
+        mean += found is not None and found.low <= true[0] <= found.high
+        apart += between is not None and between.low <= true[0] - true[1] <= between.high
+    return mean / trials, apart / trials
+
+
+def found(
+    world: World, s: int, q: int, trials: int, gaps: tuple[float, ...], seed: int = 0
+) -> float:
+    """Share of the repeats in which any pair is called different."""
+    random = np.random.default_rng(seed)
+    hits = 0
+    for _ in range(trials):
+        hits += any(
+            pair.verdict == "different"
+            for pair in compare_all(_outcomes(world, random, s, q, gaps))
+        )
+    return hits / trials
+
+
+def planted(errors: float, s: int, q: int, trials: int, seed: int = 0) -> tuple[float, float]:
+    """Of a true difference of so many true standard errors, queries dominating: share found, and
+    share found of those repeats whose observed difference is as many estimated ones."""
+    world = World("queries", 0.0, 1.0, 1.0, 0.1, share=0.7)
+    random = np.random.default_rng(seed)
+    # The truth, from one draw so large that its own error does not matter.
+    wide = world.draw(random, s, 200_000, (0.0, 0.0))[0]
+    error = float((wide[0] - wide[1]).mean(0).std()) / math.sqrt(q)
+    hits = seen = both = 0
+    for _ in range(trials):
+        (first, second), _ = world.draw(random, s, q, (0.0, errors * error))
+        one = difference(first, second)
+        hit = one.p is not None and one.p < 0.05
+        large = one.error is not None and abs(one.mean) >= errors * one.error
+        hits, seen, both = hits + hit, seen + large, both + (hit and large)
+    return hits / trials, both / max(seen, 1)
+
+
+def best_kept(world: World, s: int, q: int, trials: int, seed: int = 0) -> tuple[float, float]:
+    """Shares of the repeats whose set of best losses, and whose ranks' intervals, hold the truth.
+
+    The set: the loss with the best mean, and those that cannot be told apart from it.
+    """
+    gaps = (0.0, 0.004, 0.008, 0.02, 0.05)
+    random = np.random.default_rng(seed)
+    kept = ranks = 0
+    for _ in range(trials):
+        order = tuple(random.permutation(gaps).tolist())
+        outcomes = _outcomes(world, random, s, q, order)
+        placed = rank_all(outcomes, draws=300)
+        first, best = placed[0].loss, str(order.index(0.0))
+        pairs = compare(outcomes, [(rank.loss, first) for rank in placed[1:]])
+        alike = {pair.first for pair in pairs if pair.verdict != "different"}
+        kept += best in alike | {first}
+        for rank in placed:
+            true = 1 + sum(gap < order[int(rank.loss)] for gap in order)
+            low, high = rank.interval or (0, 0)
+            ranks += (low <= true <= high) / len(order)
+    return kept / trials, ranks / trials
+
+
+def _outcomes(
+    world: World, random: np.random.Generator, s: int, q: int, gaps: tuple[float, ...]
+) -> Outcomes:
+    values, _ = world.draw(random, s, q, gaps)
+    return Outcomes("recall@1", {str(i): of for i, of in enumerate(values)}, tuple(range(s)))
+
+
+def _percent(what: str, share: float, least: float | None = None, most: float | None = None) -> Row:
+    return Row(what, 100 * share, "%", least=least, most=most)
+
+
+def _coverage(quick: bool) -> list[Row]:
+    """The lowest and the highest coverage of all worlds, over all numbers of queries."""
+    trials = {100: 400, 1_000: 200} if quick else {100: 2_000, 1_000: 2_000, 10_000: 500}
+    rows = []
+    for s in SEEDS:
+        means, apart = {}, {}
+        for world in worlds():
+            kind = f"{'0/1' if world.binary else 'continuous'}, {world.name}"
+            name = f"{world.share} {kind}"
+            shares = [held(world, s, q, n, seed=q) for q, n in trials.items()]
+            for at, into in enumerate((means, apart)):
+                hits = sum(share[at] * n for share, n in zip(shares, trials.values(), strict=True))
+                into[name] = hits / sum(trials.values())
+        for what, found_ in (("a mean", means), ("a difference", apart)):
+            for which, pick, bar in (
+                ("lowest", min, {"least": LEAST}),
+                ("highest", max, {"most": MOST}),
+            ):
+                name = pick(found_, key=found_.__getitem__)
+                said = f"95 % intervals of {what}, {s} seeds: {which} coverage ({name} dominating)"
+                rows.append(_percent(said, found_[name], **({} if quick else bar)))
+    return rows
+
+
+def run(*, quick: bool) -> list[Row]:
+    """The section."""
+    rows = _coverage(quick)
+    n = 200 if quick else 2_000
+    every: list[tuple[str, Callable[[World], float]]] = [
+        ("one loss under two names", lambda w: 1 - found(w, 3, 1_000, n, (0.0, 0.0))),
+        ("one loss under seven names", lambda w: 1 - found(w, 3, 1_000, n // 4, (0.0,) * 7)),
+    ]
+    same = [World(share=0.9, **rest) for rest in DOMINANT]  # type: ignore[arg-type]
+    for what, work in every:
+        for world in same:
+            rows.append(
+                _percent(
+                    f"{what}, 3 seeds: no difference found ({world.name} dominating)",
+                    work(world),
+                    least=93.0,
+                )
+            )
+    for s, errors in product((2, 3, 5), (2.0, 3.0, 4.0)):
+        power, observed = planted(errors, s, 2_000, n)
+        said = f"true difference of {errors:g} standard errors, {s} seeds, queries dominating"
+        rows.append(_percent(f"{said}: found", power))
+        rows.append(_percent(f"{said}: found where as many are observed", observed, least=99.0))
+    for world in same:
+        kept, ranks = best_kept(world, 3, 2_000, n // 4)
+        said = f"five losses, 3 seeds, {world.name} dominating"
+        rows.append(_percent(f"{said}: the best is among those recommended", kept, least=95.0))
+        rows.append(_percent(f"{said}: intervals of ranks hold the true rank", ranks, least=93.0))
+    return rows
