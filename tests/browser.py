@@ -68,4 +68,4 @@ def opened(browser: Browser, path: Path, *, width: int = 1280, **options: Any) -
     finally:
         context.close()
     inside = ("request: data:", "request: blob:")
-    assert [what for what in did if not what.startswith(inside)] == [f"request: {path.as_uri()}"]
+    assert {what for what in did if not what.startswith(inside)} == {f"request: {path.as_uri()}"}

@@ -53,7 +53,7 @@ _BINS = Line("within", (0.0, 0.5, 1.0, 2.0), (1.0, 3.0, 0.5), look("scl"), fille
 CHARTS = {
     "curves": Chart(
         (
-            Plane(_CURVES, "Epoch", "Loss", y_scale="symlog", linear_below=0.01, whole=True),
+            Plane(_CURVES, "Epoch", "Loss", y_scale="symlog", linear_below=0.1, whole=True),
             Plane(_CURVES, "Epoch", "Loss, relative", y_range=(0.0, 12.0)),
         ),
         legend=LEGEND,

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import re
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -38,7 +39,8 @@ class Reader(HTMLParser):
         self.open: list[str] = []
         self.tables: dict[str, list[list[tuple[str, float | None]]]] = {}
         self._section = ""
-        self.feed(re.sub(r"(<script[^>]*>).*?</script>", r"\1</script>", text, flags=re.DOTALL))
+        text = _SCRIPT.sub(_opened, text)
+        self.feed(re.sub(r"(<script[^>]*>)[^<]*", r"\1", text))
         self.close()
         assert self.open == []
 
@@ -73,20 +75,41 @@ class Reader(HTMLParser):
             row[-1] = (row[-1][0] + data, row[-1][1])
 
 
-def scripts(page: str) -> tuple[list[str], list[str]]:
-    """What a browser would run, and the data."""
-    found = re.findall(r"<script([^>]*)>(.*?)</script>", page, flags=re.DOTALL)
-    data = [text for kind, text in found if kind.startswith(' type="application/json"')]
-    return [text for kind, text in found if not kind], data
+_SCRIPT = re.compile(r"<script([^>]*)>(.*?)</script>", re.DOTALL)
+_PACKED = ' type="application/zlib" class="'
+
+
+def unpack(text: str) -> Any:
+    """What a page keeps for its script."""
+    return json.loads(zlib.decompress(base64.b64decode(text, validate=True)))
+
+
+def _opened(found: re.Match[str]) -> str:
+    """A table that a script would show, or a script that has nothing to show, without its text."""
+    kind, text = found.groups()
+    return unpack(text) if kind == f'{_PACKED}table"' else f"<script{kind}></script>"
+
+
+def scripts(page: str) -> tuple[list[str], dict[str, list[Any]]]:
+    """What a browser runs, and the data: by class, what they are unpacked."""
+    code, data = [], {}
+    for kind, text in _SCRIPT.findall(page):
+        if kind:
+            assert kind.startswith(_PACKED)
+            data.setdefault(kind.removeprefix(_PACKED).rstrip('"'), []).append(unpack(text))
+        else:
+            code.append(text)
+    inside = [scripts(table)[1] for table in data.get("table", [])]
+    data["texts"] = [t for found in [data, *inside] for t in found.get("texts", [])]
+    return code, data
 
 
 def charts(page: str) -> dict[str, list[dict[str, Any]]]:
     """Id of a section to what plotly is given for each of its planes."""
     found = {}
     for section in page.split("<section ")[1:]:
-        data = re.search(r'class="planes-data">(.*?)</script>', section, flags=re.DOTALL)
-        if data:
-            found[section.split('"')[1]] = json.loads(data[1])
+        for text in re.findall(f'{_PACKED}drawn">([^<]*)', section):
+            found[section.split('"')[1]] = unpack(text)
     return found
 
 
@@ -94,9 +117,9 @@ def loads_nothing(page: str) -> None:
     """And runs nothing but its own two scripts: a page is one file."""
     code, data = scripts(page)
     assert len(code) in (1, 2)
-    assert all("<" not in text and json.loads(text) for text in data)
-    assert page.count("<script") == len(code) + len(data)
-    bare = re.sub(r"<script[^>]*>.*?</script>", "", page, flags=re.DOTALL)
+    for table in data.get("table", []):
+        assert re.findall(r"<script(?! type=\"application/zlib\")", table) == []
+    bare = _SCRIPT.sub(_opened, page)
     read = Reader(page)
     assert not {"link", "iframe", "object", "embed", "form", "base"} & set(read.tags)
     for tag, name, value in read.attributes:

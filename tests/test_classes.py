@@ -10,6 +10,7 @@ import pytest
 import metriscope
 from metriscope.diagnosis.classes import confusions, per_class
 from metriscope.diagnosis.search import Search, among_themselves
+from metriscope.statistics.intervals import wilson
 from metriscope.types import ClassRow, Confusion
 from tests.spaces import clumps, space
 

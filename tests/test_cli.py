@@ -88,6 +88,8 @@ CONTRACT_SCORES = {
     "r_precision", "map@r", "queries.excluded", "active.terms", "active.samples",
     "active.effective", "active.literal", "grad_norm.head", "grad_norm.head.sd", "grad_norm.loss",
     "epochs_to.50", "epochs_to.60", "epochs_to.90", "knn_accuracy@5", "probe_accuracy",
+    "val.recall@1", "val.recall@5", "val.recall@10", "val.r_precision", "val.map@r",
+    "val.intra.pair_cos.mean", "val.inter.euclid.mean", "val.density.pi_ratio",
 }  # fmt: skip
 
 
@@ -97,6 +99,9 @@ def test_json_has_every_score_of_the_contract(source: Path, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     data = json.loads(done.stdout)
     assert set(data["runs"][0]["scores"]) >= CONTRACT_SCORES
+    assert set(data) == {"format", "about", "runs", "findings", "recommendation", "others"}
+    assert data["recommendation"]["goal"] == "top1"
+    assert data["about"]["validation_rows"] == 12
     assert data == json.loads((tmp_path / "o" / "results.json").read_text())
 
 

@@ -39,7 +39,7 @@ def test_compare_takes_a_dataset_and_gives_results(tmp_path: Path) -> None:
     assert (spec.head.hidden, spec.head.dim, spec.optimizer.lr) == ((8, 4), 3, 1.0)
     assert spec.params["margin"] == 9.0
     assert any("margin 9 cannot be met" in s for s in sentences)
-    assert results.about["train_rows"] == 64
+    assert (results.about["train_rows"], results.about["validation_rows"]) == (52, 12)
     assert 0 < results.about["baseline"]["recall@1"] <= 1
     assert metriscope.load_results(tmp_path / "o").runs == results.runs
 

@@ -57,18 +57,19 @@ def test_the_answer_is_the_recommendation_and_its_numbers_are_those_of_the_valid
     assert [row.name for row in table.rows] == ["scl", "contrastive", "triplet", "ccl"]
     assert _texts(first) == [
         "0.700 ± 0.010",
-        "1 (1 to 2)",
+        "recommended",
+        "–",
+        "–",
+        "1",
         "70 %",
         "0.004",
-        "–",
-        "–",
-        "recommended",
         "3",
     ]
     assert first.cells[0].interval == (0.7 - 0.02, 0.7 + 0.02)
-    assert _texts(second)[4:7] == ["-0.020", "0.200", "cannot be told apart from it"]
-    assert second.cells[4].interval == (-0.03, -0.01)
-    assert _texts(third)[6] == "worse"
+    assert (first.cells[4].interval, table.columns[4].digits) == ((1, 2), 0)
+    assert _texts(second)[1:4] == ["cannot be told apart", "-0.020", "0.200"]
+    assert second.cells[2].interval == (-0.03, -0.01)
+    assert _texts(third)[1] == "worse"
 
 
 def test_the_answer_draws_the_validation_part_and_no_test_score() -> None:
@@ -92,8 +93,8 @@ def test_one_seed_is_recommended_without_a_test() -> None:
     )
     rows = [row | nothing | {"seeds": 1} for row in found.recommendation["rows"]]  # type: ignore[index]
     shown = _rows("answer", advised(found, "scl", sure="unknown", alike=[], rows=rows))
-    assert _texts(shown["scl"]) == ["0.700", "1", "–", "–", "–", "–", "recommended", "1"]
-    assert _texts(shown["triplet"])[4:7] == ["-0.040", "–", "cannot say: one seed"]
+    assert _texts(shown["scl"]) == ["0.700", "recommended", "–", "–", "1", "–", "–", "1"]
+    assert _texts(shown["triplet"])[1:4] == ["cannot say: one seed", "-0.040", "–"]
     assert all(cell.interval is None for row in shown.values() for cell in row.cells)
 
 

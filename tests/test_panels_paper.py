@@ -131,6 +131,10 @@ def test_the_plane_says_when_the_relation_is_the_other_way_or_cannot_be_seen() -
     alike = _frame("plane", _speeds(speeds, dict.fromkeys(speeds, 0.2)))
     assert "too few, or too alike" in alike.explanation
     assert "Not reached" not in alike.explanation
+    at_once = _frame(
+        "plane", _speeds(dict.fromkeys(speeds, (0.0,)), {"scl": 0.3, "ccl": 0.2, "npair": 0.1})
+    )
+    assert "before any training" in at_once.explanation
 
 
 def test_with_validation_scores_the_plane_asks_when_a_common_target_was_reached() -> None:

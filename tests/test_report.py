@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator
@@ -233,8 +232,7 @@ def test_intervals_stand_beside_their_means() -> None:
 
 
 def test_what_the_buttons_copy_is_in_the_page(page: str) -> None:
-    _, data = scripts(page)
-    copied = [found for text in data if isinstance(found := json.loads(text), dict)]
+    copied = scripts(page)[1]["texts"]
     assert len(copied) == Reader(page).tags["table"]
     assert all(set(found) == {"CSV", "Markdown", "LaTeX"} for found in copied)
 

@@ -7,10 +7,10 @@ import statistics
 import pytest
 
 from metriscope.diagnostics.base import all_scores
-from metriscope.report import columns, tables
+from metriscope.report import columns, tables, words
 from metriscope.report.columns import Column
 from metriscope.types import Results
-from tests.fakes import failed, full, results, run
+from tests.fakes import advised, comparison, failed, results, run
 
 
 def _cell(found: Results, loss: str, score: str) -> tables.Cell:
@@ -159,10 +159,46 @@ def test_answer_names_the_best_mean_and_is_no_recommendation() -> None:
     assert "not a recommendation" in tables.answer(results(run(recall_1=0.9)))
 
 
-def test_dicts_carry_numbers_and_notes() -> None:
-    rows = tables.to_dicts(tables.build(full())[0])
-    assert [r["name"] for r in rows] == ["contrastive", "triplet", "scl", "ccl", tables.BASELINE]
-    assert rows[0]["note"] == "2 of 3 runs"
-    assert rows[2]["recall@1"]["n"] == 3
-    assert rows[2]["recall@1"]["best"]
-    assert rows[3]["recall@1"]["mean"] is None
+def test_differences_have_a_sign_and_nothing_has_none() -> None:
+    assert [tables.signed(v) for v in (0.0123, -0.0123, 0.0, 3e-05)] == [
+        "+0.012",
+        "-0.012",
+        "0.000",
+        "+3.0e-05",
+    ]
+
+
+def test_a_score_has_one_name_whichever_part_it_is_of() -> None:
+    assert columns.label("recall@1") == columns.label("val.recall@1") == "Recall@1"
+    assert columns.label("epochs to 98 % of it") == "epochs to 98 % of it"
+
+
+def test_a_p_value_is_never_printed_as_zero() -> None:
+    assert [words.p_value(p) for p in (0.0, 0.0009, 0.001, 0.0344, 1.0)] == [
+        "< 0.001",
+        "< 0.001",
+        "0.001",
+        "0.034",
+        "1.000",
+    ]
+
+
+def test_a_chance_is_never_certain() -> None:
+    shares = (0.0, 0.004, 0.006, 0.617, 0.994, 1.0)
+    said = ["< 1 %", "< 1 %", "1 %", "62 %", "99 %", "> 99 %"]
+    assert [words.chance(share) for share in shares] == said
+
+
+def test_the_answer_is_the_recommendation_where_there_is_one() -> None:
+    found = results(run("scl", recall_1=0.9), run("ccl", recall_1=0.8))
+    assert tables.answer(advised(found, "ccl")).startswith("Take ccl")
+    assert "highest mean" not in tables.answer(advised(found, "ccl"))
+    nothing = advised(found, "ccl", loss=None, rows=[], answer="No loss can be recommended. Why.")
+    assert tables.answer(nothing).startswith(
+        "No loss can be recommended. Why. scl has the highest mean Recall@1: 0.900"
+    )
+    several = Results.joined(
+        [comparison(datasets=("a",)), advised(comparison(datasets=("b",)), "scl")], {}
+    )
+    assert tables.answer(several).startswith("a: ccl has the highest mean")
+    assert " b: Take scl" in tables.answer(several)

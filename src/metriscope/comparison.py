@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from metriscope import data, grid, losses
+from metriscope import data, grid, losses, views
 from metriscope.data import Extraction
 from metriscope.data.checks import ZeroVectors
 from metriscope.data.devices import resolve_device
@@ -154,6 +154,8 @@ def compare(
             save=store.save,
             start=start,
         )
+        if not isinstance(source, Dataset):
+            views.keep_pictures(store.folder, results, source)
         html.write(results, store.folder / "report.html")
     return results
 

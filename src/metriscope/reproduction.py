@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from metriscope.data.files import READERS
 from metriscope.data.table import show_some
 from metriscope.disk import StorageError
 from metriscope.losses import PAPER
-from metriscope.paper.tables import Published, canonical, published
+from metriscope.paper.tables import Benchmark, canonical, published
 from metriscope.plan import plan
 from metriscope.session import Request, conduct
 from metriscope.store import Store, load_results
@@ -26,7 +26,7 @@ OUT = "runs/reproduce"
 
 
 def reproduce(
-    datasets: Sequence[str] = (),
+    datasets: str | Sequence[str] = (),
     *,
     losses: Sequence[str] = PAPER,
     seeds: int | Sequence[int] = 3,
@@ -73,11 +73,11 @@ def reproduce(
 
     start = time.perf_counter()
     asked = _named(datasets)
-    sources = _sources(features, notify)
+    extracted = _extracted(features, notify)
     device = resolve_device(device)
     specs_for, advice = plan(losses, seeds, epochs, batch_size, preset, settings or {})
     images = replace(images, device=device.partition(":")[0])
-    loaded, left_out = _load(asked, bool(datasets), sources, backbone, images, notify)
+    loaded, left_out = _load(asked, bool(datasets), extracted, backbone, images, notify)
     store = Store(Path(out))
     for dataset in loaded:
         store.claim(dataset.name, dataset.fingerprint, beside=True)
@@ -100,7 +100,7 @@ def reproduce(
                 advice,
                 store,
                 Request(),
-                about={"source": _source(sources, dataset.name), "command": command},
+                about={"source": _source(extracted, dataset.name), "command": command},
                 jobs=jobs,
                 device=device,
                 observer=observer or grid.Silent(),
@@ -114,25 +114,33 @@ def reproduce(
     return results
 
 
-def _named(datasets: Sequence[str]) -> list[str]:
+def _named(datasets: str | Sequence[str]) -> list[str]:
     """What is asked for, each once; all of the paper's if nothing is."""
     known = list(published().benchmarks)
     asked = []
-    for name in datasets:
+    for name in (datasets,) if isinstance(datasets, str) else datasets:
         found = canonical(name)
         if found is None:
             raise InputError(
-                f"{name!r} is not one of the paper's datasets ({', '.join(known)}), so there is "
-                f"nothing to hold it against: use `metriscope compare {name}`."
+                f"{name!r:.80} is not one of the paper's datasets ({', '.join(known)}), so nothing "
+                "was published to hold it against: use `metriscope compare`."
             )
         asked.append(found)
     return list(dict.fromkeys(asked)) or known
 
 
-def _sources(
+@dataclass(frozen=True)
+class _Extracted:
+    """A folder of features: ``places`` is dataset to file or folder."""
+
+    folder: Path
+    places: Mapping[str, Path]
+
+
+def _extracted(
     features: str | os.PathLike[str] | None, notify: Callable[[str], None]
-) -> dict[str, Path] | None:
-    """Dataset to file or folder, of what somebody extracted; None if nobody did.
+) -> _Extracted | None:
+    """What somebody extracted; None if nobody did.
 
     Raises:
         InputError: it is no folder, or has two things for one dataset.
@@ -162,17 +170,17 @@ def _sources(
             found[name] = path
     if unused:
         notify(f"not datasets of the paper, so not used: {show_some(unused)}")
-    return found
+    return _Extracted(folder, found)
 
 
-def _source(sources: Mapping[str, Path] | None, name: str) -> str:
-    return name if sources is None else str(sources[name])
+def _source(extracted: _Extracted | None, name: str) -> str:
+    return name if extracted is None else str(extracted.places[name])
 
 
 def _load(
     asked: Sequence[str],
     explicit: bool,
-    sources: Mapping[str, Path] | None,
+    extracted: _Extracted | None,
     backbone: str | None,
     images: Extraction,
     notify: Callable[[str], None],
@@ -181,7 +189,7 @@ def _load(
     loaded, left_out = [], {}
     for name in asked:
         try:
-            loaded.append(_load_one(name, sources, backbone, images))
+            loaded.append(_load_one(name, extracted, backbone, images))
         except StorageError:
             raise
         except InputError as error:
@@ -198,36 +206,32 @@ def _load(
 
 
 def _load_one(
-    name: str, sources: Mapping[str, Path] | None, backbone: str | None, images: Extraction
+    name: str, extracted: _Extracted | None, backbone: str | None, images: Extraction
 ) -> Dataset:
-    if sources is None:
-        dataset = data.load(name, backbone=backbone, images=images)
-    elif name not in sources:
-        raise InputError(
-            f"no {name} among the features: they are a folder {name} with train.* and test.*, or "
-            f"a file {name}.npz, .parquet or .safetensors."
-        )
-    else:
-        dataset = data.load(sources[name], backbone=backbone, images=images)
-    notes = (*dataset.notes, *_differences(dataset, name, published()))
+    source: str | Path = name
+    if extracted is not None:
+        if name not in extracted.places:
+            raise InputError(
+                f"no {name} in {extracted.folder}: neither a folder {name} with train.* and "
+                f"test.*, nor {name}.npz, .parquet or .safetensors."
+            )
+        source = extracted.places[name]
+    dataset = data.load(source, backbone=backbone, images=images)
+    notes = (*dataset.notes, *_differences(dataset, published().benchmarks[name]))
     return replace(dataset, name=name, notes=notes)
 
 
-def _differences(dataset: Dataset, name: str, paper: Published) -> list[str]:
-    """Where the data are not what the paper's Table 1 and section 3.2 say."""
-    row, notes = paper.benchmarks[name], []
+def _differences(dataset: Dataset, row: Benchmark) -> list[str]:
+    """A sentence where the data are not what the paper says they are."""
     present = int(((dataset.train.counts > 0) | (dataset.test.counts > 0)).sum())
-    for what, ours, theirs in (
-        ("training rows", len(dataset.train), row.train),
-        ("test rows", len(dataset.test), row.test),
-        ("classes", present, row.classes),
-        ("dimensions", dataset.train.x.shape[1], int(paper.says("features"))),
-    ):
-        if ours != theirs:
-            notes.append(
-                f"Not the paper's {row.printed}: {ours:,} {what}, where the paper has {theirs:,}."
-            )
-    return notes
+    pairs = {
+        "training rows": (len(dataset.train), row.train),
+        "test rows": (len(dataset.test), row.test),
+        "classes": (present, row.classes),
+        "features": (dataset.train.x.shape[1], int(published().says("features"))),
+    }
+    said = [f"{a:,} {what} (the paper: {b:,})" for what, (a, b) in pairs.items() if a != b]
+    return [f"Not the paper's {row.printed}: {', '.join(said)}."] if said else []
 
 
 def _earlier(store: Store, loaded: Sequence[Dataset]) -> dict[str, Results]:

@@ -37,8 +37,8 @@ def thumbnails(source: str | os.PathLike[str], ids: Collection[str]) -> dict[str
         return {}
     found: dict[str, bytes] = {}
     with suppress(InputError):  # what was there when it was loaded is there no more
-        for pictures, wanted in _places(parts, ids):
-            for id, raw in zip(wanted, _read(pictures, list(wanted.values())), strict=True):
+        for pictures, names in _places(parts, ids):
+            for id, raw in zip(names.values(), _read(pictures, list(names)), strict=True):
                 with suppress(BrokenPicture):
                     found[id] = _small(raw)
     return found
@@ -46,19 +46,16 @@ def thumbnails(source: str | os.PathLike[str], ids: Collection[str]) -> dict[str
 
 def _places(
     parts: Mapping[str, Pictures], ids: Collection[str]
-) -> Iterator[tuple[Pictures, dict[str, int]]]:
-    """Parts, and which of their rows are meant; test before train."""
+) -> Iterator[tuple[Pictures, dict[int, str]]]:
+    """Parts, and which of their rows are meant, by what name; test before train."""
     left = set(ids)
     for part in sorted(parts):  # "all" | "test", "train"
         own = parts[part].ids.astype(str)
-        rows = np.flatnonzero(np.isin(own, list(left))).tolist()
-        wanted = {str(own[row]): row for row in rows}
-        front = {id.removeprefix(f"{part}:"): id for id in left - wanted.keys()}
-        for row in np.flatnonzero(np.isin(own, list(front))).tolist():
-            if front[str(own[row])].startswith(f"{part}:"):
-                wanted[front[str(own[row])]] = row
-        left -= wanted.keys()
-        yield parts[part], dict(sorted(wanted.items(), key=lambda item: item[1]))
+        meant = {id.removeprefix(f"{part}:"): id for id in left} | {id: id for id in left}
+        rows = np.flatnonzero(np.isin(own, list(meant))).tolist()
+        names = {row: meant[str(own[row])] for row in rows}
+        left -= set(names.values())
+        yield parts[part], names
 
 
 def _read(pictures: Pictures, rows: list[int]) -> Iterator[Raw]:

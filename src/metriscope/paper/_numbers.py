@@ -18,22 +18,31 @@ class Correlation(NamedTuple):
     n: int
 
 
-def spearman(x: Sequence[float], y: Sequence[float]) -> Correlation | None:
-    """Rank correlation; None of fewer than three pairs, or where one side is all the same."""
+def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
+    """Spearman's ρ; None of fewer than three pairs, or where one side is all the same."""
     import numpy as np
-    from scipy import stats
+    from scipy.stats import rankdata
 
     if len(x) < 3 or len(set(x)) == 1 or len(set(y)) == 1:
         return None
-    found = stats.spearmanr(x, y)
-    rho = float(found.statistic)
+    return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
+
+
+def spearman(x: Sequence[float], y: Sequence[float]) -> Correlation | None:
+    """ρ with its p; None where it is undefined."""
+    import numpy as np
+    from scipy.stats import rankdata, spearmanr
+
+    rho = rank_correlation(x, y)
+    if rho is None:
+        return None
     if len(x) > MOST:
-        return Correlation(rho, float(found.pvalue), len(x))
-    orders = np.array(list(itertools.permutations(stats.rankdata(y))))  # (n!, n)
-    ranks = stats.rankdata(x)
-    all_rho = (orders - orders[0].mean()) @ (ranks - ranks.mean())
-    all_rho = all_rho / (len(x) * orders[0].std() * ranks.std())
-    return Correlation(rho, float((np.abs(all_rho) >= abs(rho) - 1e-9).mean()), len(x))
+        return Correlation(rho, float(spearmanr(x, y).pvalue), len(x))
+    ranks, orders = rankdata(x), np.array(list(itertools.permutations(rankdata(y))))  # (n!, n)
+    products = orders @ ranks  # in the order of ρ, whose other parts are all alike
+    middle = ranks.sum() * orders[0].mean()
+    extreme = np.abs(products - middle) >= abs(products[0] - middle) - 1e-9
+    return Correlation(rho, float(extreme.mean()), len(x))
 
 
 def share_error(share: float, of: int) -> float:

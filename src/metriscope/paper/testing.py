@@ -230,9 +230,11 @@ def _correlate(test: Correlation, values: Callable[[str], Values]) -> _Outcome |
     found = _numbers.spearman([a for a, _ in kept], [b for _, b in kept])
     if found is None:
         return None
-    every = _numbers.spearman([a for a, _ in means.values()], [b for _, b in means.values()])
+    every = _numbers.rank_correlation(*zip(*means.values(), strict=True))
     collapsed = len(means) - len(kept)
-    also = f", {every.rho:.2f} with {collapsed} that collapsed" if every and collapsed else ""
+    also = (
+        f", {every:.2f} with {collapsed} that collapsed" if every is not None and collapsed else ""
+    )
     return _Outcome(
         f"Spearman's ρ over {found.n} losses of {MEASURES[test.x]} with {MEASURES[test.y]}{also}",
         found.rho,
@@ -257,10 +259,12 @@ def _epochs_to_50(run: RunResult) -> float | None:
 
 
 def _half_of_fall(run: RunResult) -> float | None:
-    """The first e with L_0 − L_e ≥ (L_0 − min L)/2; None without a loss that falls."""
+    """The first e with L_0 − L_e ≥ (L_0 − min L)/2; one more epoch than it had if none falls."""
     losses = [math.nan if value is None else value for value in run.trace.get("loss", ())]
     known = [value for value in losses if math.isfinite(value)]
-    if len(known) < 2 or not math.isfinite(losses[0]) or min(known) >= losses[0]:
+    if len(known) < 2 or not math.isfinite(losses[0]):
         return None
+    if min(known) >= losses[0]:
+        return float(run.spec.epochs + 1)
     limit = (losses[0] + min(known)) / 2
     return float(next(epoch for epoch, value in enumerate(losses) if value <= limit))

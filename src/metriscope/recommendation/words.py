@@ -31,7 +31,7 @@ def answer(said: Mapping[str, Any]) -> str:
 
 
 def _others(said: Mapping[str, Any]) -> str:
-    step, loss, alike = AIMS[said["goal"]].step, said["loss"], said["alike"]
+    step, alike = AIMS[said["goal"]].step, said["alike"]
     if said["sure"] == "unknown":
         return (
             "Nobody can say from one seed whether another would put another loss first: run three "
@@ -45,8 +45,8 @@ def _others(said: Mapping[str, Any]) -> str:
             f"{step(nearest['difference'])} (adjusted p {p_value(nearest['p'])})."
         )
     return (
-        f"{listed(alike)} cannot be told apart from it; if {loss} is the wrong choice, that costs "
-        f"{step(said['regret'])} on average over what another seed and other queries could show."
+        f"{listed(alike)} cannot be told apart from it; the expected cost of choosing wrong is "
+        f"{step(said['regret'])}."
     )
 
 

@@ -1,18 +1,19 @@
 """A report as one HTML file: what is in it, and how it is put together.
 
 The file loads nothing. Its Content-Security-Policy lets two scripts run, by their hash: ours and,
-where there is a picture, plotly.js. Data stand in ``<script type="application/json">`` elements,
-which no browser runs.
+where there is a picture, plotly.js. What is drawn, copied or opened later stands in ``<script
+type="application/zlib">`` elements, which no browser runs: JSON, compressed, in base64.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from metriscope import __version__
 from metriscope.report import export, swatches
@@ -21,11 +22,6 @@ from metriscope.report.columns import Column
 from metriscope.report.style import Look
 from metriscope.report.tables import Cell, Table, number
 from metriscope.text import plain
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
-
-_ESCAPES = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&"})
 
 
 @dataclass(frozen=True)
@@ -46,6 +42,11 @@ class Section:
     chart: Chart | None = None
     terms: tuple[tuple[str, str, str], ...] = ()
     sortable: bool = False
+
+    @property
+    def swatches(self) -> bool:
+        """Whether rows are marked as in the pictures; in tables of a whole curve they are many."""
+        return self.table.head == "Loss" and self.layout != "none"
 
     @property
     def short(self) -> str:
@@ -104,7 +105,7 @@ def to_html(page: Page) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: value if isinstance(value, Markup) else plain(value),
+        finalize=_shown,
     )
     every = [*page.sections, *(section for part in page.parts for section in part.sections)]
     script = _resource("report.js")
@@ -116,7 +117,7 @@ def to_html(page: Page) -> str:
         plotly=Markup(plotly),
         policy=Markup(_policy([text for text in (script, plotly) if text])),
         version=__version__,
-        island=island,
+        pack=pack,
         planes=_planes,
         says=_says,
         swatch=swatches.row,
@@ -128,12 +129,16 @@ def to_html(page: Page) -> str:
     )
 
 
-def island(value: Any) -> Markup:
-    """JSON for a ``<script>`` element: ASCII, and without a sign that could end the element."""
-    from markupsafe import Markup
-
+def pack(value: Any) -> str:
+    """JSON for a ``<script>`` element: small, and without a sign that could end the element."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return Markup(text.translate(_ESCAPES))
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def _shown(value: Any) -> Any:
+    """A value as text, unless it is markup; most texts have nothing to hide, and are many."""
+    text = value if isinstance(value, str) else str(value)
+    return text if hasattr(value, "__html__") or text.isprintable() else plain(text)
 
 
 def _policy(scripts: list[str]) -> str:

@@ -9,6 +9,12 @@
     return element;
   };
   const button = (properties, ...children) => make("button", { type: "button", ...properties }, ...children);
+  // What pack() of page.py made.
+  const unpack = async (element) => {
+    const bytes = Uint8Array.from(atob(element.textContent), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return new Response(stream).json();
+  };
   const tell = (sentence) => { document.getElementById("status").textContent = sentence; };
 
   // ---------------------------------------------------------------------------------------- theme
@@ -88,10 +94,10 @@
     requestAnimationFrame(() => tell(done ? `${what} copied.` : "This browser does not let pages copy."));
     return done;
   };
-  const copier = (label, text, what, className = "") => {
+  const copier = (label, read, what, className = "") => {
     const press = button({ className }, label);
     press.addEventListener("click", async () => {
-      const done = await copy(text, what);
+      const done = await copy(await read(), what);
       press.textContent = done ? "copied" : "not copied";
       setTimeout(() => { press.textContent = label; }, 1500);
     });
@@ -99,20 +105,37 @@
   };
   const addCopy = (source) => {
     const title = source.previousElementSibling.querySelector("caption").textContent;
-    const presses = Object.entries(JSON.parse(source.textContent)).map(([name, text]) => {
-      const press = copier(name, text, `${title} as ${name}`);
+    const presses = ["CSV", "Markdown", "LaTeX"].map((name) => {
+      const press = copier(name, async () => (await unpack(source))[name], `${title} as ${name}`);
       press.setAttribute("aria-label", `Copy ${title} as ${name}`);
       return press;
     });
     source.after(make("div", { className: "tools" }, "Copy as", ...presses));
   };
 
+  // --------------------------------------------------------------------------------------- tables
+  const LONG = 25; // rows; more scroll under their heads
+  const addTools = (inside) => {
+    all("table", inside).forEach(addSort);
+    all(".scroll", inside).forEach((box) => box.classList.toggle("long", all("tbody tr", box).length > LONG));
+    all("script.texts", inside).forEach(addCopy);
+  };
+  const addFolded = (source) => {
+    source.parentElement.addEventListener("toggle", async () => {
+      const template = make("template", { innerHTML: await unpack(source) });
+      const box = make("div", {}, template.content);
+      source.replaceWith(box);
+      addTools(box);
+    }, { once: true });
+  };
+
   // --------------------------------------------------------------------------------------- charts
-  const drawn = new Map(); // figure -> what plotly was given for each of its planes
+  const given = new Map(); // figure -> what plotly gets for each of its planes
+  const drawn = new Set();
   const letters = (text) => text.replace(/&[^;]+;/g, ".").length;
   // Breaks a title into lines that fit; it is ready for plotly, which has no way to do that.
   const fold = (text, pixels) => {
-    const lines = [], most = Math.max(12, Math.floor(pixels / 6.5));
+    const lines = [], most = Math.max(12, Math.floor(pixels / 8));
     for (const word of text.replaceAll("<br>", " ").split(" ")) {
       const last = lines.at(-1);
       if (last !== undefined && letters(last) + letters(word) < most) lines[lines.length - 1] = `${last} ${word}`;
@@ -121,7 +144,7 @@
     return lines.join("<br>");
   };
   // A title is centred on the inside of its plane: it may be as long as fits on the narrower side.
-  const titles = (plane, { layout }) => {
+  const titles = (plane, layout) => {
     const { l, r, t, b, w, h } = plane._fullLayout._size;
     return {
       "title.text": fold(layout.title?.text ?? "", plane.clientWidth - l),
@@ -131,17 +154,17 @@
   };
   const planesOf = (figure) => all(".plane", figure);
   const draw = (figure) => {
-    if (drawn.has(figure)) return;
-    const given = JSON.parse(figure.querySelector(".planes-data").textContent);
-    drawn.set(figure, given);
+    if (drawn.has(figure) || !given.has(figure)) return;
+    drawn.add(figure);
     planesOf(figure).forEach((plane, i) => {
-      Plotly.newPlot(plane, given[i].data, structuredClone(given[i].layout), given[i].config);
-      Plotly.relayout(plane, titles(plane, given[i]));
+      const { data, layout, config } = given.get(figure)[i];
+      Plotly.newPlot(plane, data, structuredClone(layout), config);
+      Plotly.relayout(plane, titles(plane, layout));
     });
   };
-  const fit = () => drawn.forEach((given, figure) => planesOf(figure).forEach((plane, i) => {
+  const fit = () => drawn.forEach((figure) => planesOf(figure).forEach((plane, i) => {
     Plotly.relayout(plane, { autosize: true });
-    Plotly.relayout(plane, titles(plane, given[i]));
+    Plotly.relayout(plane, titles(plane, given.get(figure)[i].layout));
   }));
   const watchCharts = () => {
     const near = new IntersectionObserver((entries) => {
@@ -150,7 +173,11 @@
         draw(entry.target);
       }
     }, { rootMargin: "400px" });
-    all("figure.chart").forEach((figure) => near.observe(figure));
+    // All are unpacked at once: printing waits for nothing.
+    all("figure.chart").forEach(async (figure) => {
+      given.set(figure, await unpack(figure.querySelector(".drawn")));
+      near.observe(figure);
+    });
   };
 
   // ---------------------------------------------------------------------------------------- print
@@ -182,11 +209,10 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     addTheme();
-    all("table").forEach(addSort);
-    all(".scroll").filter((box) => box.querySelectorAll("tbody tr").length > 25).forEach((box) => box.classList.add("long"));
-    all("script.texts").forEach(addCopy);
+    addTools(document);
+    all("script.table").forEach(addFolded);
     const command = document.querySelector(".command");
-    command?.after(copier("Copy", command.textContent, "The command", "again"));
+    command?.after(copier("Copy", () => command.textContent, "The command", "again"));
     if (!matchMedia("(min-width: 76rem)").matches) document.querySelector("nav > details").open = false;
     watchCharts();
     addEventListener("beforeprint", beforePrint);

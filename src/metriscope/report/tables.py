@@ -187,27 +187,6 @@ def _best_mean(results: Results) -> str:
     )
 
 
-def to_dicts(table: Table) -> list[dict[str, Any]]:
-    """One dictionary a row: ``name``, ``note``, and for each column ``{mean, sd, n, best}``."""
-    return [
-        {
-            "name": row.name,
-            "note": row.note,
-            **{
-                column.score or column.label: {
-                    "text": c.text,
-                    "mean": c.mean,
-                    "sd": c.sd,
-                    "n": c.n,
-                    "best": c.best,
-                }
-                for column, c in zip(table.columns, row.cells, strict=True)
-            },
-        }
-        for row in table.rows
-    ]
-
-
 def _table(
     results: Results,
     title: str,

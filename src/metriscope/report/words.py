@@ -34,3 +34,8 @@ def listed(names: Sequence[object], most: int) -> str:
 def p_value(p: float) -> str:
     """Three decimals: ``0.034``, ``< 0.001``."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def chance(share: float) -> str:
+    """A share of resamples as a chance, which is never 0 or 1: ``62 %``, ``< 1 %``, ``> 99 %``."""
+    return "< 1 %" if share < 0.005 else "> 99 %" if share > 0.995 else f"{100 * share:.0f} %"

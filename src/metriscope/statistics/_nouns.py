@@ -103,7 +103,9 @@ class Rank:
 
     Attributes:
         loss: which. mean: of the score. rank: by the mean.
-        interval: of the rank, from resampled seeds and queries; None of one seed.
+        interval: the places it could as well have: from 1 + those that are told to be better, to
+            the last but those that are told to be worse, Holm's correction over all pairs; None of
+            one seed.
         best: share of the resamples in which it is the best; None of one seed.
         regret: mean over the resamples of how far it lies behind the best of each; None likewise.
     """

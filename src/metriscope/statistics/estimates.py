@@ -15,11 +15,18 @@ RESAMPLES = 1000
 _TIE = 1e-12  # two values of a query that differ by less are rounded differently, no more
 
 
-def estimate(values: np.ndarray, *, confidence: float = 0.95, seed: int = 0) -> Estimate:
+def estimate(
+    values: np.ndarray, *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> Estimate:
     """Of (s, q) values: see :mod:`metriscope.statistics._crossed`.
 
     Of values from 0 to 1, as those of queries are, the interval stays there; where all are 0 or
     all are 1 it is Wilson's.
+
+    Args:
+        values: two queries at least, or it is :func:`seeds_estimate`.
+        confidence: of the intervals.
+        resamples, seed: of the bootstrap over queries, which values of 0 and 1 do not need.
     """
     s, q = values.shape
     if q < 2:
@@ -28,7 +35,7 @@ def estimate(values: np.ndarray, *, confidence: float = 0.95, seed: int = 0) -> 
     interval, error, freedom = None, None, None
     if s > 1:
         found = crossed(values)
-        error, freedom = found.error, found.freedom
+        error, freedom = found.standard_error, found.freedom
         interval = _within(values, found.interval(confidence), confidence)
     return Estimate(
         mean,
@@ -39,7 +46,7 @@ def estimate(values: np.ndarray, *, confidence: float = 0.95, seed: int = 0) -> 
         s,
         q,
         confidence,
-        _of_queries(values, confidence, seed),
+        _of_queries(values, confidence, resamples, seed),
     )
 
 
@@ -78,7 +85,7 @@ def difference(first: np.ndarray, second: np.ndarray, *, confidence: float = 0.9
     return Difference(
         float(between.mean()),
         interval,
-        found.error if found else None,
+        found.standard_error if found else None,
         found.freedom if found else None,
         found.p if found else None,
         _standardised(between.mean(1)),
@@ -104,7 +111,7 @@ def seeds_estimate(values: np.ndarray, *, confidence: float = 0.95, grain: float
     return Estimate(
         float(values.mean()),
         found.interval(confidence) if found else None,
-        found.error if found else None,
+        found.standard_error if found else None,
         found.freedom if found else None,
         float(values.std(ddof=1)) if s > 1 else None,
         s,
@@ -136,7 +143,7 @@ def seeds_difference(
     return Difference(
         float(between.mean()),
         found.interval(confidence) if found else None,
-        found.error if found else None,
+        found.standard_error if found else None,
         found.freedom if found else None,
         found.p if found else None,
         _standardised(between),
@@ -144,17 +151,19 @@ def seeds_difference(
     )
 
 
-def _of_queries(values: np.ndarray, confidence: float, seed: int) -> Interval | None:
+def _of_queries(
+    values: np.ndarray, confidence: float, resamples: int, seed: int
+) -> Interval | None:
     """As of one run: of a share its Binomial's; else of one value a query, of any of its runs."""
     s, q = values.shape
     mean = float(values.mean())
     if _binary(values):
         return of_share(mean, q, confidence)
     if s == 1:
-        return of_mean(values[0], confidence, RESAMPLES, seed)
+        return of_mean(values[0], confidence, resamples, seed)
     drawn = np.random.default_rng(seed).integers(s, size=q)
     one = (values - values.mean(1, keepdims=True))[drawn, np.arange(q)]
-    return of_mean(one - one.mean() + mean, confidence, RESAMPLES, seed)
+    return of_mean(one - one.mean() + mean, confidence, resamples, seed)
 
 
 def _within(values: np.ndarray, found: Interval, confidence: float) -> Interval:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from metriscope.statistics._nouns import Outcomes, Rank
+from metriscope.statistics.pairs import compare_all
 
 GROUPS = 10_000  # queries beyond so many are resampled in groups, drawn at random
 _CHUNK = 50  # draws at once: 50 × 10,000 indices are 4 MB
@@ -15,16 +18,17 @@ def rank_all(
 ) -> tuple[Rank, ...]:
     """Of every loss, best first.
 
-    Queries are resampled with replacement, the same for all losses. Seeds are not: 3 of them give
-    10 different resamples, whose variance is 2/3 of what it should be. Their part of a draw is a
-    random combination of the seeds' own deviations, Student's t with S − 1 degrees of freedom in
-    any direction. (Its χ² is held above its 5 % quantile: of 2 seeds Student's t has no mean, so
-    there would be no regret.) What both contain is taken from the queries' part.
+    ``best`` and ``regret`` are of resamples. Queries are resampled with replacement, the same for
+    all losses. Seeds are not: 3 of them give 10 different resamples, whose variance is 2/3 of what
+    it should be. Their part of a draw is a random combination of the seeds' own deviations,
+    Student's t with S − 1 degrees of freedom in any direction. (Its χ² is held above its 5 %
+    quantile: of 2 seeds Student's t has no mean, so there would be no regret.) What both contain
+    is taken from the queries' part.
 
     Args:
         outcomes: of the losses.
         draws: how many resamples.
-        confidence: of the intervals of the ranks.
+        confidence: of the intervals of the ranks, all of them together.
         seed: of the resamples.
     """
     losses = list(outcomes.values)
@@ -44,22 +48,30 @@ def rank_all(
     first = drawn == top
     best = (first / first.sum(1, keepdims=True)).mean(0)  # losses that tie share a draw
     regret = (top - drawn).mean(0)
-    tail = (1 - confidence) / 2
-    above = (drawn[:, None] > drawn[:, :, None]).sum(2)  # (draws, l): losses better than it
-    level = (drawn[:, None] >= drawn[:, :, None]).sum(2)  # and no worse, itself among them
-    low = np.quantile(above + 1, tail, axis=0, method="inverted_cdf")
-    high = np.quantile(level, 1 - tail, axis=0, method="inverted_cdf")
+    better, worse = _told_apart(outcomes, 1 - confidence)
     return tuple(
         Rank(
             losses[i],
             sign * float(means[i]),
             int(ranks[i]),
-            (int(low[i]), int(high[i])),
+            (1 + better[losses[i]], len(losses) - worse[losses[i]]),
             float(best[i]),
             float(regret[i]),
         )
         for i in order
     )
+
+
+def _told_apart(outcomes: Outcomes, level: float) -> tuple[Counter[str], Counter[str]]:
+    """How many losses are better than each, and how many worse, by tests over all pairs."""
+    better, worse = Counter[str](), Counter[str]()
+    for pair in compare_all(outcomes, level=level):
+        if pair.verdict == "different":
+            first = (pair.difference.mean > 0) == outcomes.higher
+            winner, loser = (pair.first, pair.second) if first else (pair.second, pair.first)
+            worse[winner] += 1
+            better[loser] += 1
+    return better, worse
 
 
 def resampled(values: np.ndarray, draws: int, seed: int, grain: float = 0.0) -> np.ndarray:

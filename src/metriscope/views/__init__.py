@@ -106,7 +106,7 @@ def _examples(folder: Path, results: Results) -> set[str]:
 
 @contextmanager
 def _threads(jobs: int | None, most: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads, ``most`` at most, that each compute in one thread; work that has not begun is dropped on an error."""
+    """At most ``most`` threads that each compute in one; an error drops work not yet begun."""
     import sklearn.manifold
     import torch
     from threadpoolctl import threadpool_limits

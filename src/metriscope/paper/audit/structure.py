@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from metriscope.paper._numbers import Correlation, spearman
+from metriscope.paper._numbers import rank_correlation
 from metriscope.paper.audit.base import Found, called, check, joined
 from metriscope.paper.tables import FINE_GRAINED, LOSSES, Published
 
@@ -157,9 +157,9 @@ def _central(paper: Published) -> Found:
     healthy = [loss for loss in LOSSES if loss not in ("arcface", "ccl")]
     every = {d: _correlation(paper, d, list(LOSSES)) for d in paper.geometry}
     rest = {d: _correlation(paper, d, healthy) for d in paper.geometry}
-    wanting = [d for d in FINE_GRAINED if not _supports(rest[d])]
+    wanting = [d for d in FINE_GRAINED if (rest[d] or 0.0) < STRONG]
     between = [_correlation(paper, d, list(LOSSES), column=2) for d in paper.geometry]
-    means = [found.rho for found in between if found]
+    means = [rho for rho in between if rho is not None]
     others = f" The mean between classes: {min(means):.2f} to {max(means):.2f}." if means else ""
     text = (
         "; ".join(
@@ -179,20 +179,16 @@ def _central(paper: Published) -> Found:
 
 def _correlation(
     paper: Published, dataset: str, losses: Sequence[str], column: int = 0
-) -> Correlation | None:
+) -> float | None:
     """Of a column of Table 2 with Recall@1."""
-    return spearman(
+    return rank_correlation(
         [paper.geometry[dataset][loss][column] for loss in losses],
         [paper.recall[dataset][loss][0] for loss in losses],
     )
 
 
-def _supports(found: Correlation | None) -> bool:
-    return found is not None and found.rho >= STRONG
-
-
-def _rho(found: Correlation | None) -> str:
-    return "undefined" if found is None else f"{found.rho:.2f}"
+def _rho(found: float | None) -> str:
+    return "undefined" if found is None else f"{found:.2f}"
 
 
 CHECKS = (_triplet, _compact, _dispersed, _collapsed, _uneven, _central)

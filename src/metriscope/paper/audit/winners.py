@@ -182,7 +182,8 @@ def _competitive(paper: Published) -> Found:
     "N-pair struggles on fine-grained datasets",
     where="section 4.3, Table 3",
     words="N-pair struggles on fine-grained datasets",
-    how="Whether its Recall@1 is the lowest on the two fine-grained datasets, ArcFace and CCL apart.",
+    how="Whether its Recall@1 is the lowest on the two fine-grained datasets, with ArcFace and CCL "
+    "left aside.",
 )
 def _struggles(paper: Published) -> Found:
     texts, wrong = [], []

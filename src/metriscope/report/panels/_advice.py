@@ -9,24 +9,26 @@ from metriscope.report import advice, columns, tables
 from metriscope.report.advice import Advice, Ranked
 from metriscope.report.columns import Column
 from metriscope.report.tables import Cell, Row, number, signed, with_sd
-from metriscope.report.words import p_value
+from metriscope.report.words import chance, p_value
 from metriscope.types import Results
 
 
 def heads(said: Iterable[Advice]) -> tuple[Column, ...]:
     """The columns of :func:`rows`."""
+    said = list(said)
     scores = {score(one) for one in said}
     label = scores.pop() if len(scores) == 1 else "Score"
+    digits = max((_digits(one) for one in said), default=3)
     return (
-        Column(f"{label}, validation", meaning="mean over queries and seeds, with its interval"),
-        Column("Place", meaning="by the mean, and in brackets the places that are as plausible"),
+        Column(f"{label}, validation", "", "mean over queries and seeds; its interval", digits),
+        Column("In words", words=True),
+        Column("Difference", "", "from the recommended loss; its interval, by itself", digits),
+        Column("p", meaning="of that difference, after Holm's correction over all of them"),
+        Column("Place", "", "by the mean; in brackets the places that are as plausible", 0),
         Column("Chance", meaning="how often it is the best when seeds and queries are drawn anew"),
         Column(
             "Expected cost", meaning="how far it lies behind the best of each such draw, on average"
         ),
-        Column("Difference", meaning="from the recommended loss"),
-        Column("p", meaning="of that difference, after Holm's correction"),
-        Column("In words", words=True),
         Column("Seeds", digits=0),
     )
 
@@ -56,23 +58,27 @@ def seeds_of(results: Results, loss: str) -> Sequence[float]:
 
 def _cells(row: Ranked, said: Advice) -> tuple[Cell, ...]:
     first = row.loss == said.loss
-    digits = 1 if said.goal == "fast" else 3
-    n, places = row.seeds, row.places
-    place = str(row.rank) + (f" ({places.low} to {places.high})" if places else "")
+    digits = _digits(said)
+    n = row.seeds
     apart = Cell("–")
     if row.difference is not None and not first:
         text = signed(row.difference, digits)
         apart = Cell(text, row.difference, n=n, of=n, interval=row.apart)
     return (
         Cell(with_sd(row.mean, row.sd, digits), row.mean, row.sd, n, n, interval=row.interval),
-        Cell(place, row.rank, n=1, of=1, interval=places),
-        _one(row.best, lambda v: f"{100 * v:.0f} %"),
-        _one(row.regret, lambda v: number(v, digits)),
+        Cell(_words(row, first)),
         apart,
         Cell("–") if first else _one(row.p, p_value),
-        Cell(_words(row, first)),
+        Cell(str(row.rank), row.rank, n=1, of=1, interval=row.places),
+        _one(row.best, chance),
+        _one(row.regret, lambda v: number(v, digits)),
         Cell(str(n), n, n=1, of=1),
     )
+
+
+def _digits(said: Advice) -> int:
+    """Decimals: of epochs one, of shares three."""
+    return 1 if said.goal == "fast" else 3
 
 
 def _words(row: Ranked, first: bool) -> str:
@@ -80,7 +86,7 @@ def _words(row: Ranked, first: bool) -> str:
         return "recommended"
     if row.p is None:
         return "cannot say: one seed" if row.seeds < 2 else "cannot say"
-    return "cannot be told apart from it" if row.alike else "worse"
+    return "cannot be told apart" if row.alike else "worse"
 
 
 def _one(value: float | None, shown: Callable[[float], str]) -> Cell:

@@ -28,13 +28,14 @@ class Answer(Panel):
     def frame(self, evidence: Evidence) -> Table:
         """The losses on the validation part, best first; on the test part where none was made."""
         parts = evidence.parts
-        said = {name: _ranked_by(part.results) for name, part in parts.items()}
-        advised = [one for one in said.values() if one]
+        made = {name: _ranking(part.results) for name, part in parts.items()}
+        advised = [said for said in made.values() if said]
         several = len(parts) > 1
         rows = [
             replace(row, cells=(Cell(name), *row.cells)) if several else row
-            for name, one in said.items()
-            for row in (_described(parts[name].results) if not advised else _rows(one))
+            for name, said in made.items()
+            for row in (_advice.rows(said) if said else _described(parts[name].results))
+            if said or not advised
         ]
         heads = _advice.heads(advised) if advised else _DESCRIBED
         return Table(
@@ -74,14 +75,10 @@ def _said(results: Results) -> str:
     return " ".join([tables.answer(results), *(said.notes if said else ())])
 
 
-def _ranked_by(results: Results) -> Advice | None:
+def _ranking(results: Results) -> Advice | None:
     """A recommendation that compares losses; None without one."""
     said = advice.read(results)
     return said if said and said.rows else None
-
-
-def _rows(said: Advice | None) -> list[Row]:
-    return _advice.rows(said) if said else []
 
 
 _DESCRIBED = (
@@ -107,7 +104,7 @@ def _ranked(results: Results) -> list[tuple[str, Cell]]:
 
 def _plane(results: Results) -> Plane | None:
     """Of the validation part, where a recommendation was made of it; else of the test part."""
-    if said := _ranked_by(results):
+    if said := _ranking(results):
         cells = [(row.name, row.cells[0]) for row in _advice.rows(said) if not row.note]
         values = {name: _advice.seeds_of(results, name) for name, _ in cells}
         label = f"{_advice.score(said)}, validation part (bars: intervals, small: seeds)"

@@ -88,5 +88,5 @@ def _lines(loss: str, view: View, end: float) -> list[Line]:
 def _end(view: View) -> float:
     """The least tenth that no pair is beyond."""
     used = np.flatnonzero(view.within + view.between)
-    last = view.edges[used[-1] + 1] if len(used) else view.edges[-1]
+    last = float(view.edges[used[-1] + 1] if len(used) else view.edges[-1])
     return min(math.ceil(last * 10 - 1e-9) / 10, float(view.edges[-1]))

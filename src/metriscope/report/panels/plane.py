@@ -67,6 +67,7 @@ class EfficiencyGranularity(Panel):
         plane = Plane(
             tuple(marks),
             x_label=f"{table.columns[0].label} (± SD over seeds; left: fast)",
+            x_range=_reach(table.rows, edge),
             y_label="Distance within classes (± SD; up: more kept)",
         )
         legend = tuple((row.name, style.look(row.name)) for row in table.rows)
@@ -84,6 +85,14 @@ def _epochs(results: Results) -> tuple[Column, dict[str, list[float | None]]]:
         if any(_FALL.score in run.scores for run in runs)
     }
     return _FALL, halved
+
+
+def _reach(rows: Sequence[Row], edge: float) -> tuple[float, float]:
+    """From before training to the last loss, with its bar."""
+    cells = [row.cells[0] for row in rows]
+    ends = [edge if c.n < c.of else (c.mean or 0.0) + (c.sd or 0.0) for c in cells]
+    most = max(1.0, *ends)
+    return -0.05 * most, 1.05 * most
 
 
 def _fast(epochs: Sequence[float | None], column: Column, never: float) -> Cell:
@@ -126,6 +135,8 @@ def _correlation(evidence: Evidence, rows: Sequence[Row]) -> str:
     never = _last(evidence.results) + 1
     fast = [never if row.cells[0].mean is None else row.cells[0].mean for row in rows]
     kept = [row.cells[1].mean for row in rows]
+    if not any(fast):
+        return "Here every loss is there before any training, so there is no speed to compare."
     if len(rows) < 3 or len(set(fast)) < 2 or len(set(kept)) < 2:
         return "These losses are too few, or too alike, to see whether it holds here."
     rho = float(spearmanr(fast, kept).statistic)

@@ -9,6 +9,7 @@ from metriscope.report.panels import register
 from metriscope.report.panels._tables import dot, left_out
 from metriscope.report.panels.base import Panel
 from metriscope.report.tables import Cell, Row, Table, number
+from metriscope.report.words import chance
 from metriscope.statistics import Rank
 from metriscope.types import Interval
 
@@ -70,10 +71,11 @@ _COLUMNS = (
 
 def _cells(rank: Rank) -> tuple[Cell, ...]:
     between = rank.interval
-    place = str(rank.rank) + (f" ({between[0]} to {between[1]})" if between else "")
     return (
         Cell(number(rank.mean), rank.mean, n=1, of=1),
-        Cell(place, rank.rank, n=1, of=1, interval=Interval(*between) if between else None),
-        Cell("–") if rank.best is None else Cell(f"{100 * rank.best:.0f} %", rank.best, n=1, of=1),
+        Cell(
+            str(rank.rank), rank.rank, n=1, of=1, interval=Interval(*between) if between else None
+        ),
+        Cell("–") if rank.best is None else Cell(chance(rank.best), rank.best, n=1, of=1),
         Cell("–") if rank.regret is None else Cell(number(rank.regret), rank.regret, n=1, of=1),
     )

@@ -30,8 +30,8 @@ class Sensitivity(Panel):
         return " ".join(
             [
                 "One setting at a time is varied, all others and the seeds stay as they are in the "
-                "comparison. A line, or dot, is the mean over seeds ± their SD. How far seeds alone "
-                "move means is Tukey's 95 % limit for as many of them.",
+                "comparison. A line or dot is the mean over seeds ± their SD. What seeds alone do "
+                "is Tukey's 95 % limit for as many means.",
                 *said,
             ]
         )

@@ -137,7 +137,7 @@ def _dots(loss: str, view: View, first: View | None, colours: dict[str, str]) ->
         tuple(points[:, 1].round(3).tolist()),
         colours=tuple(colours.get(label, OTHERS) for label in view.labels),
         texts=tuple(
-            f"{short(label, 40)} · {short(id, 40)}"
+            f"{short(label, 24)} · {short(id, 24)}"
             for label, id in zip(view.labels, view.ids, strict=True)
         ),
         size=3.5,
