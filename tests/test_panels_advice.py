@@ -144,6 +144,20 @@ def test_the_guideline_is_shown_with_what_speaks_for_and_against_it() -> None:
     assert _frame("guideline", comparison()).rows == ()
 
 
+def test_what_the_guideline_says_of_all_data_sets_is_said_once() -> None:
+    other = advised(comparison(), "scl").recommendation["guideline"] | {"verdict": "disagrees"}  # type: ignore[index]
+    parts = [
+        advised(comparison(datasets=("a",)), "scl"),
+        advised(comparison(datasets=("b",)), "scl", guideline=other),
+    ]
+    rows = _frame("guideline", Results.joined(parts, {})).rows
+    assert [(row.name, *_texts(row)) for row in rows if row.name in ("It says", "Verdict")] == [
+        ("It says", "all", "Triplet or SCL for top-1 retrieval."),
+        ("Verdict", "a", "agrees"),
+        ("Verdict", "b", "disagrees"),
+    ]
+
+
 # ------------------------------------------------------------------------------------- comparisons
 
 

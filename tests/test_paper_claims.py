@@ -148,6 +148,44 @@ def test_p_is_corrected_for_the_claims_tested() -> None:
     assert judged["C02"].on[0].adjusted == pytest.approx(3 * p)
 
 
+def test_a_claim_is_as_sure_as_its_least_sure_comparison() -> None:
+    """Three comparisons are clear and one, as claimed too, is within the noise."""
+    part = _part(noise=0.01, **{"infonce:intra.pair_cos.mean": 0.2999})
+    values = statistics.gather(part, None, "intra.pair_cos.mean").values
+    (tested,) = _judged(part)["C01"].on
+    assert tested.held == tested.of == 4
+    assert statistics.difference(values["triplet"], values["contrastive"]).p < 1e-3
+    assert tested.verdict == "not supported"
+    assert tested.value == pytest.approx((values["triplet"] - values["infonce"]).mean())
+
+
+def test_a_contradiction_is_corrected_for_the_comparisons() -> None:
+    random = np.random.default_rng(5)
+    levels = {"triplet": 0.5, "contrastive": 0.3, "scl": 0.22, "infonce": 0.2}
+    runs = [
+        replace(
+            run(loss, seed),
+            scores={"intra.pair_cos.mean": level + 0.03 * random.standard_normal()},
+        )
+        for seed in range(6)
+        for loss, level in levels.items()
+    ]
+    part = Results(tuple(runs), about={"dataset": "data"})
+    values = statistics.gather(part, None, "intra.pair_cos.mean").values
+    (p,) = (
+        found.p or 0.0
+        for mine in ("triplet", "scl")
+        for other in ("contrastive", "infonce")
+        if (found := statistics.difference(values[mine], values[other])).mean < 0
+    )
+    judged = _judged(part)
+    assert set(judged) == {"C01", "C02", "C06"}
+    others = [one.on[0].adjusted or 0.0 for code, one in judged.items() if code != "C01"]
+    place = sum(4 * p <= other for other in others) + 1  # Holm's factor
+    assert judged["C01"].on[0].adjusted == pytest.approx(place * 4 * p)
+    assert judged["C01"].on[0].sentence.startswith("3 of 4")
+
+
 def test_one_seed_cannot_say() -> None:
     judged = _judged(_part(seeds=1))
     assert {one.verdict for one in judged.values()} == {"cannot say"}

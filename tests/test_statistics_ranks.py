@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import friedmanchisquare, rankdata
+from scipy.stats import chi2, friedmanchisquare, rankdata
 
 from metriscope.statistics import Outcomes, critical_difference, rank_all
 from metriscope.statistics.ranks import GROUPS, resampled
 
-# C4.5 with none, m, cf, and m + cf tuned; AUC on 14 datasets (Demšar, JMLR 2006, table 6).
+# C4.5 with none, m, cf, and m + cf tuned; AUC on 14 datasets (Demšar, JMLR 2006, table 6). The
+# 13th is printed as 0.975 twice and ranked 2 and 3.
 DEMSAR = """0.763 0.768 0.771 0.798  0.599 0.591 0.590 0.569  0.954 0.971 0.968 0.967
 0.628 0.661 0.654 0.657  0.882 0.888 0.886 0.898  0.936 0.931 0.916 0.931  0.661 0.668 0.609 0.685
 0.583 0.583 0.563 0.625  0.775 0.838 0.866 0.875  1.000 1.000 1.000 1.000  0.940 0.962 0.965 0.962
-0.619 0.666 0.614 0.669  0.972 0.981 0.975 0.975  0.957 0.978 0.946 0.970"""
+0.619 0.666 0.614 0.669  0.972 0.981 0.9751 0.975  0.957 0.978 0.946 0.970"""
 
 
 def outcomes(gaps: dict[str, float], s: int = 3, q: int = 1000, seed: int = 0) -> Outcomes:
@@ -71,10 +72,10 @@ def test_resamples_spread_as_the_variance_says(s: int, q: int) -> None:
     drawn = resampled(values, 4000, 0)
     between = values[0] - values[1]
     seeds, queries = between.mean(1).var(ddof=1) / s, between.mean(0).var() / q
-    heavy = {2: None, 3: 2.6, 10: 9 / 7}[s]  # S = 3: measured, as its χ² is held
+    at = np.maximum(chi2.ppf(np.linspace(0, 1, 100_001)[1:-1], s - 1), chi2.ppf(0.05, s - 1))
+    heavy = ((s - 1) / at).mean()  # of Student's t, its χ² held above its 5 % quantile
     spread = (drawn[:, 0] - drawn[:, 1]).var()
-    if heavy is not None:
-        assert spread == pytest.approx(heavy * seeds + queries, rel=0.12)
+    assert spread == pytest.approx(heavy * seeds + queries, rel=0.2 if s == 2 else 0.1)
     assert np.median(drawn[:, 0] - drawn[:, 1]) == pytest.approx(between.mean(), abs=0.01)
 
 
@@ -97,7 +98,7 @@ def test_demsars_example() -> None:
     assert found.critical == pytest.approx(1.25, abs=0.005)
     assert found.p == pytest.approx(friedmanchisquare(*table.T).pvalue)
     assert found.datasets == 14
-    assert found.groups == ((0, 3),)[:0] or found.groups[0][0] == 0
+    assert found.groups == ((0, 3),)  # "not powerful enough", he says
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_groups_are_the_longest_runs() -> None:
         assert i < j
         assert found.ranks[j] - found.ranks[i] < found.critical
         for wider in ((i - 1, j), (i, j + 1)):
-            if 0 <= wider[0] and wider[1] < 6:
+            if wider[0] >= 0 and wider[1] < 6:
                 assert found.ranks[wider[1]] - found.ranks[wider[0]] >= found.critical
     assert found.groups == ((0, 1), (3, 5))
     assert found.p is not None

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from metriscope import compare, losses, session
+from metriscope import losses
 from metriscope.cli.compare import _sweep
 from metriscope.plan import plan, plan_sweep, read_sweep, vary
-from metriscope.report import html
 from metriscope.report.charts import Line
 from metriscope.report.evidence import Evidence
 from metriscope.report.panels import PANELS, _varied
 from metriscope.types import InputError, Interval, Results, RunResult
-from tests.helpers import tiny_dataset, tiny_spec
+from tests.helpers import tiny_spec
 
 TRIPLETS = [tiny_spec("triplet", seed) for seed in (0, 1)]
 SPECS = [*TRIPLETS, tiny_spec("scl")]
@@ -139,42 +137,6 @@ def test_random_unit_vectors_are_all_or_nothing_by_the_margin(margin: float, sha
     negative = out.details["active.terms.negative"]
     assert int(negative.whole) == 512 * 511 // 2 - int(out.details["active.terms.positive"].whole)
     assert float(negative.part) / float(negative.whole) == share
-
-
-def test_a_comparison_tunes_and_sweeps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    pytest.importorskip("optuna")
-    monkeypatch.setattr(session, "_where_registered", lambda names: ((), True))  # in this process
-    monkeypatch.setattr(session.views, "complete", lambda *args, **options: None)
-    monkeypatch.setattr(html, "write", lambda *args: None)
-    said: list[str] = []
-    results = compare(
-        tiny_dataset(rows=192),
-        losses=["triplet"],
-        seeds=1,
-        epochs=1,
-        settings={"head.hidden": (8,), "head.dim": 4},
-        tune=2,
-        sweep={"reduction": ["mean", "sum"]},
-        out=tmp_path,
-        notify=said.append,
-    )
-    tuning, others = results.about["tuning"], results.others
-    assert tuning["budget"] == 2
-    assert [run.key for run in others["trials"]] == [
-        trial["key"] for trial in tuning["losses"]["triplet"]["trials"]
-    ]
-    (compared,), (untuned,) = results.runs, others["untuned"]
-    assert untuned.key == others["trials"][0].key
-    assert compared.key in {run.key for run in others["trials"]}
-    assert compared.spec.settings | tuning["losses"]["triplet"]["best"] == compared.spec.settings
-    assert others["sweep"][0].key == compared.key
-    assert [run.spec.params["reduction"] for run in others["sweep"]] == ["mean", "sum"]
-    assert results.about["sweep"] == {"reduction": ["mean", "sum"]}
-    assert all(run.status == "done" for group in others.values() for run in group)
-    for name in ("tuning", "sensitivity"):
-        panel = PANELS.get(name)()
-        assert panel.frame(Evidence(results, tmp_path)).rows
-        assert panel.caption(Evidence(results, tmp_path))
 
 
 # ----------------------------------------------------------------------------------------- panels

@@ -85,7 +85,7 @@ def outcomes_for(goal: Goal, results: Results, folder: Path | None) -> Outcomes:
 
 
 def target_of(results: Results) -> float | None:
-    """98 % of the final validation Recall@1 of the loss whose mean is the best; None without."""
+    """98 % of the best loss's final validation Recall@1, over the seeds compared; None without."""
 
     def final(run: RunResult) -> float | None:
         curve = _curve(run)

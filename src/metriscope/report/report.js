@@ -144,13 +144,19 @@
     return lines.join("<br>");
   };
   // A title is centred on the inside of its plane: it may be as long as fits on the narrower side.
-  const titles = (plane, layout) => {
+  const foldTitles = (plane, layout) => {
     const { l, r, t, b, w, h } = plane._fullLayout._size;
-    return {
-      "title.text": fold(layout.title?.text ?? "", plane.clientWidth - l),
-      "xaxis.title.text": fold(layout.xaxis.title?.text ?? "", w + 2 * Math.min(l, r)),
-      "yaxis.title.text": fold(layout.yaxis.title?.text ?? "", h + 2 * Math.min(t, b)),
+    const room = {
+      "title": [layout.title, plane.clientWidth - l],
+      "xaxis.title": [layout.xaxis.title, w + 2 * Math.min(l, r)],
+      "yaxis.title": [layout.yaxis.title, h + 2 * Math.min(t, b)],
     };
+    const shown = { "title": plane.layout.title, "xaxis.title": plane.layout.xaxis.title, "yaxis.title": plane.layout.yaxis.title };
+    const changes = Object.entries(room)
+      .map(([name, [title, pixels]]) => [name, fold(title?.text ?? "", pixels)])
+      .filter(([name, text]) => text !== (shown[name]?.text ?? ""))
+      .map(([name, text]) => [`${name}.text`, text]);
+    if (changes.length) Plotly.relayout(plane, Object.fromEntries(changes));
   };
   const planesOf = (figure) => all(".plane", figure);
   const draw = (figure) => {
@@ -159,12 +165,12 @@
     planesOf(figure).forEach((plane, i) => {
       const { data, layout, config } = given.get(figure)[i];
       Plotly.newPlot(plane, data, structuredClone(layout), config);
-      Plotly.relayout(plane, titles(plane, layout));
+      foldTitles(plane, layout);
     });
   };
   const fit = () => drawn.forEach((figure) => planesOf(figure).forEach((plane, i) => {
     Plotly.relayout(plane, { autosize: true });
-    Plotly.relayout(plane, titles(plane, given.get(figure)[i].layout));
+    foldTitles(plane, given.get(figure)[i].layout);
   }));
   const watchCharts = () => {
     const near = new IntersectionObserver((entries) => {

@@ -131,13 +131,14 @@ def _dots(loss: str, view: View, first: View | None, colours: dict[str, str]) ->
     points = _standard(view.points)
     if first is not None and first.ids == view.ids:
         points = aligned(view.points, first.points)
+    classes = {label: short(label, 24) for label in set(view.labels)}
     return Dots(
         loss,
         tuple(points[:, 0].round(3).tolist()),
         tuple(points[:, 1].round(3).tolist()),
         colours=tuple(colours.get(label, OTHERS) for label in view.labels),
         texts=tuple(
-            f"{short(label, 24)} · {short(id, 24)}"
+            f"{classes[label]} · {short(id, 24)}"
             for label, id in zip(view.labels, view.ids, strict=True)
         ),
         size=3.5,
