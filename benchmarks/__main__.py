@@ -23,7 +23,17 @@ from typing import Any
 
 from benchmarks.tables import Row, markdown, print_section
 
-SECTIONS = ("losses", "step", "monitor", "retrieval", "geometry", "grid", "startup", "extraction")
+SECTIONS = (
+    "losses",
+    "step",
+    "monitor",
+    "retrieval",
+    "geometry",
+    "grid",
+    "startup",
+    "extraction",
+    "statistics",
+)
 PACKAGES = ("torch", "numpy", "scikit-learn", "pytorch-metric-learning", "faiss-cpu")
 THREADS = {"grid": None, "startup": None, "extraction": None}  # of a section; 1 elsewhere
 

@@ -55,8 +55,8 @@ def test_hostile_texts_are_shown_as_they_are(drawn: dict[str, list[dict[str, Any
     texts = _texts([[plane["data"], plane["layout"]] for plane in drawn["hostile"]])
     assert [text for text in texts if SPECIAL.search(OURS.sub("", text))] == []
     assert not any(set("\x1b\u202e") & set(text) for text in texts)
-    label = "<br>&#36;x^2&#36; &#37;{x} &#37;{customdata[0]} 50&#37; &amp;amp; &amp;#60;i&amp;#62;: %{"
-    assert any(label in text for text in texts)
+    label = "&#36;x^2&#36; &#37;{x} &#37;{customdata[0]} 50&#37; &amp;amp; &amp;#60;i&amp;#62;"
+    assert any(f"<br>{label}: %{{" in text for text in texts)
     assert any("&lt;/script&gt;" in text for text in texts)
     assert all(len(text) < 500 for text in texts)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from metriscope import statistics
+from metriscope.recommendation import epochs_to_target
 from metriscope.report import style
 from metriscope.report.charts import Chart, Dots, Rule
 from metriscope.report.evidence import Evidence
@@ -275,3 +276,18 @@ def test_numbers_of_a_recommendation_that_are_none_are_refused() -> None:
         found = advised(comparison(), "scl", rows=[rows[0] | {name: value}, *rows[1:]])
         with pytest.raises(InputError, match="is not what a comparison writes"):
             _frame("answer", found)
+
+
+def test_the_seeds_of_a_fast_loss_are_epochs_and_one_more_where_it_never_got_there() -> None:
+    found = advised(comparison(), "ccl", goal="fast", score="epochs to 98 % of the best Recall@1")
+    (plane,) = _plot("answer", found).planes
+    shown = {m.name: m.x for m in plane.marks if isinstance(m, Dots) and len(m.x) == 3}
+    reached = epochs_to_target(found)
+    assert shown == {
+        loss: tuple(11.0 if epoch is None else float(epoch) for epoch in epochs)
+        for loss, epochs in reached.items()
+    }
+    assert None in reached["contrastive"]
+    assert set(reached["ccl"]) != {None}
+    assert plane.x_label.startswith("Epochs to 98 % of the best Recall@1, validation part")
+    assert _frame("answer", found).columns[0].digits == 1

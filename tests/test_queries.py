@@ -16,6 +16,7 @@ from metriscope.disk import StorageError
 from metriscope.grid import Silent, run
 from metriscope.kept import QUERIES, differences, read_queries, write_queries
 from metriscope.store import Store, load_results
+from metriscope.train import train
 from metriscope.types import Dataset, InputError, Queries, Results, RunResult
 from tests.helpers import tiny_dataset, tiny_spec
 
@@ -161,6 +162,7 @@ def test_runs_with_and_without_a_validation_part_lie_side_by_side(store: Store) 
     assert ["val.recall@1" in r.scores for r in results] == [True, False, True]
     assert len(list(store.folder.glob("runs/*/result.json"))) == 3
     assert read_queries(store.folder, plain.key, "validation") is None
+    assert results[1].scores == train(plain, whole).result.scores  # of all training rows
 
 
 def test_data_are_written_for_the_workers_once(

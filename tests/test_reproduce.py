@@ -175,6 +175,23 @@ def test_what_is_asked_for_by_name_must_be_there(
     assert reproduce("cub200", features=features, out=tmp_path / "out", losses=LOSSES, seeds=1)
 
 
+def test_a_copy_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = []
+
+    def load(source: Any, **_: Any) -> Dataset:
+        asked.append(source)
+        raise InputError("cub200: nothing there.")
+
+    monkeypatch.setattr("metriscope.data.load", load)
+    with pytest.raises(InputError, match="nothing there"):
+        _run(None, tmp_path / "out", "CUB-200:folder=/data/birds")
+    assert asked == ["cub200:folder=/data/birds"]
+    said: list[str] = []
+    with pytest.raises(InputError, match="none of the paper's datasets"):
+        _run(None, tmp_path / "out", notify=said.append)
+    assert "cub200 is left out: nothing there." in said
+
+
 def test_a_dataset_that_cannot_be_used_is_left_out(
     grid: Grid, features: Path, tmp_path: Path
 ) -> None:

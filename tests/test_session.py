@@ -255,7 +255,7 @@ def test_shares_that_cannot_be_held_out(tmp_path: Path, share: float) -> None:
 
 def test_room_is_asked_for_all_three_parts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     data = tiny_dataset(rows=120, dim=64)
-    store, rows = Store(tmp_path), 120 * 64 * 4
+    store, rows = Store(tmp_path), 120 * 64 * 4 + 4000  # of features, and half of a run
     monkeypatch.setattr(Store, "room", lambda self: rows)
     from metriscope.data.split import hold_out
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap, ttest_1samp, ttest_rel
+from scipy.stats import bootstrap, t, ttest_1samp, ttest_rel
 
 from metriscope.statistics import (
     Outcomes,
@@ -28,7 +28,7 @@ def hits(s: int, q: int, share: float = 0.8, seed: int = 0) -> np.ndarray:
 
 
 def test_without_queries_that_differ_it_is_students_t_of_the_seeds() -> None:
-    values = np.repeat(RNG.normal(0.7, 0.1, (4, 1)), 50, axis=1)
+    values = np.repeat(RNG.normal(7, 0.1, (4, 1)), 50, axis=1)
     found, want = estimate(values), ttest_1samp(values[:, 0], 0).confidence_interval()
     assert found.interval == (pytest.approx(want.low), pytest.approx(want.high))
     assert found.freedom == pytest.approx(3)
@@ -152,11 +152,18 @@ def test_intervals_of_shares_stay_between_0_and_1() -> None:
     near[0, 0] = 0
     found = estimate(near).interval
     assert found is not None
-    assert found.high == 1
+    assert 0 < found.low < 0.99 < found.high < 1
     perfect = estimate(np.ones((3, 200)))
     assert perfect.interval == (pytest.approx(0.9812, abs=1e-4), 1)  # Wilson
     below = estimate(np.zeros((3, 200))).interval
     assert below == (0, pytest.approx(0.0188, abs=1e-4))
+    middle = estimate(hits(3, 4000, 0.5))
+    assert middle.interval is not None
+    assert middle.error is not None
+    assert middle.freedom is not None
+    half = t.ppf(0.975, middle.freedom) * middle.error  # far from both ends it is mean ± t·error
+    want = (middle.mean - half, middle.mean + half)
+    assert middle.interval == pytest.approx(want, abs=2e-4)
 
 
 def test_effect_sizes() -> None:

@@ -63,15 +63,27 @@ def test_one_seed_has_places_and_nothing_else() -> None:
     assert rank_all(Outcomes("recall@1", {}, ())) == ()
 
 
-@pytest.mark.parametrize(("s", "q"), [(3, 400), (2, 400), (10, 1), (3, 2 * GROUPS + 7)])
-def test_resamples_spread_as_the_variance_says(s: int, q: int) -> None:
+@pytest.mark.parametrize(
+    ("s", "q", "sd", "rest"),
+    [
+        (3, 400, 0.02, 0.0),
+        (2, 400, 0.02, 0.0),
+        (10, 400, 0.01, 0.6),
+        (10, 1, 0.02, 0.0),
+        (3, 2 * GROUPS + 7, 1e-3, 0.0),
+    ],
+)
+def test_resamples_spread_as_the_variance_says(s: int, q: int, sd: float, rest: float) -> None:
     """Of a difference of two losses: that of the crossed model, times what Student's t adds."""
     rng = np.random.default_rng(1)
-    values = rng.normal(0, 0.02, (2, s, 1)) + rng.normal(0, 0.3, (2, 1, q)) * (q > 1)
-    values = np.sort(values, -1)  # rows of one class lie together
+    values = rng.normal(0, sd, (2, s, 1)) + rng.normal(0, 0.3, (2, 1, q)) * (q > 1)
+    values = values + rng.normal(0, rest, (2, s, q)) * (q > 1)
+    values = values[:, :, np.argsort((values[0] - values[1]).mean(0))]  # as by class
     drawn = resampled(values, 4000, 0)
     between = values[0] - values[1]
     seeds, queries = between.mean(1).var(ddof=1) / s, between.mean(0).var() / q
+    left = between - between.mean(0) - between.mean(1)[:, None] + between.mean()
+    queries = max(queries - (left**2).sum() / ((s - 1) * s * q**2), queries / 4)
     at = np.maximum(chi2.ppf(np.linspace(0, 1, 100_001)[1:-1], s - 1), chi2.ppf(0.05, s - 1))
     heavy = ((s - 1) / at).mean()  # of Student's t, its χ² held above its 5 % quantile
     spread = (drawn[:, 0] - drawn[:, 1]).var()

@@ -23,6 +23,12 @@ def test_intervals_hold_the_truth_of_values_between_0_and_1() -> None:
     assert all(0.93 <= share <= 0.97 for share in held(world, 3, 200, 400))
 
 
+def test_intervals_of_shares_near_1_hold_the_truth() -> None:
+    for name in ("queries", "seeds"):
+        mean, _ = held(replace(BY_NAME[name], share=0.98), 3, 200, 500)
+        assert 0.94 <= mean <= 0.98
+
+
 def test_two_seeds_are_enough_for_an_interval_that_holds() -> None:
     for world in (BY_NAME["queries"], BY_NAME["all alike"]):
         assert all(0.93 <= share <= 0.98 for share in held(world, 2, 200, 400))

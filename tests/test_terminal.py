@@ -11,6 +11,8 @@ from rich.cells import cell_len
 
 from metriscope.findings import examine
 from metriscope.report import tables, terminal
+from metriscope.report.columns import Column
+from metriscope.report.console import print_table
 from metriscope.types import Finding, Results
 from tests.fakes import advised, comparison, full, results, run
 from tests.pages import CONTROL, HOSTILE, printed
@@ -144,3 +146,11 @@ def test_terminal_findings_about_no_loss() -> None:
     text = _print(Results((run(),), (one,)), 80)
     shown = "[WARNING] MS401 few queries (3)\n    It is 3.\n    try: wait\n    verify: it is 2.\n"
     assert shown in text
+
+
+def test_headings_are_text_too() -> None:
+    rows = (tables.Row("scl", (tables.Cell("1"),)),)
+    table = tables.Table("Table 3", "", (Column("\x1b[31mcars\u202e: r@1"),), rows)
+    text = printed(lambda console: print_table(table, console), 80)
+    assert not re.search(CONTROL, text)
+    assert "\\x1b[31mcars\\u202e: r@1" in text

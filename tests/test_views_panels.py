@@ -123,7 +123,16 @@ def test_many_classes_share_grey(evidence: Evidence) -> None:
     (dots,) = drawn("tsne", made).planes[0].marks
     assert isinstance(dots, Dots)
     assert len(set(dots.colours)) == len(tsne.COLOURS) + 1
-    assert tsne.OTHERS in dots.colours
+    grey = dots.colours.count(tsne.OTHERS)
+    assert set(dots.colours[:grey]) == {tsne.OTHERS}  # and so below the others
+    (x,) = {mark.x[0] for mark in drawn("tsne", made).planes[0].marks if isinstance(mark, Dots)}
+    at = int(dots.texts[0].partition(" · ")[2])
+    view = made.shown["triplet"][1]
+    place = view.ids.index(str(at))
+    size = np.sqrt(((view.points - view.points.mean(0)) ** 2).sum(1).mean())
+    assert abs(x) == pytest.approx(
+        abs(view.points[place, 0] - view.points[:, 0].mean()) / size, abs=1e-3
+    )
     assert "20 largest" in panel("tsne").caption(made)
 
 

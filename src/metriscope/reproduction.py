@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from metriscope.data import Extraction
 from metriscope.data.devices import resolve_device
 from metriscope.data.files import READERS
 from metriscope.data.table import show_some
-from metriscope.disk import StorageError
 from metriscope.losses import PAPER
 from metriscope.paper.tables import Benchmark, canonical, published
 from metriscope.plan import plan
@@ -52,8 +51,9 @@ def reproduce(
     that an earlier call finished.
 
     Args:
-        datasets: of the paper, by our name or the printed one. None: all five, and those that
-            cannot be had are left out, with the reason in ``about["left_out"]``.
+        datasets: of the paper, by our name or the printed one; ``cub200:FOLDER`` is a copy. None:
+            all five, and those that cannot be had are left out, with the reason in
+            ``about["left_out"]``.
         losses, seeds, epochs, batch_size, preset, settings, jobs, device: see
             :func:`metriscope.compare`.
         features: a folder with a folder or file a dataset, ``cifar10/`` or ``cifar10.npz``, of
@@ -72,12 +72,13 @@ def reproduce(
     from metriscope.report import html
 
     start = time.perf_counter()
-    asked = _named(datasets)
-    extracted = _extracted(features, notify)
+    sources: dict[str, str | Path] = dict(_named(datasets))
+    if features is not None:
+        sources = _extracted(Path(features).expanduser(), sources, notify)
     device = resolve_device(device)
     specs_for, advice = plan(losses, seeds, epochs, batch_size, preset, settings or {})
     images = replace(images, device=device.partition(":")[0])
-    loaded, left_out = _load(asked, bool(datasets), extracted, backbone, images, notify)
+    loaded, left_out = _load(sources, bool(datasets), backbone, images, notify)
     store = Store(Path(out))
     for dataset in loaded:
         store.claim(dataset.name, dataset.fingerprint, beside=True)
@@ -100,7 +101,7 @@ def reproduce(
                 advice,
                 store,
                 Request(),
-                about={"source": _source(extracted, dataset.name), "command": command},
+                about={"source": str(sources[dataset.name]), "command": command},
                 jobs=jobs,
                 device=device,
                 observer=observer or grid.Silent(),
@@ -114,40 +115,30 @@ def reproduce(
     return results
 
 
-def _named(datasets: str | Sequence[str]) -> list[str]:
-    """What is asked for, each once; all of the paper's if nothing is."""
+def _named(datasets: str | Sequence[str]) -> dict[str, str]:
+    """What is asked for, each once, with how to load it; all of the paper's if nothing is."""
     known = list(published().benchmarks)
-    asked = []
-    for name in (datasets,) if isinstance(datasets, str) else datasets:
+    asked = {}
+    for text in (datasets,) if isinstance(datasets, str) else datasets:
+        name, colon, parameters = text.partition(":")
         found = canonical(name)
         if found is None:
             raise InputError(
                 f"{name!r:.80} is not one of the paper's datasets ({', '.join(known)}), so nothing "
                 "was published to hold it against: use `metriscope compare`."
             )
-        asked.append(found)
-    return list(dict.fromkeys(asked)) or known
-
-
-@dataclass(frozen=True)
-class _Extracted:
-    """A folder of features: ``places`` is dataset to file or folder."""
-
-    folder: Path
-    places: Mapping[str, Path]
+        asked[found] = f"{found}{colon}{parameters}"
+    return asked or {name: name for name in known}
 
 
 def _extracted(
-    features: str | os.PathLike[str] | None, notify: Callable[[str], None]
-) -> _Extracted | None:
-    """What somebody extracted; None if nobody did.
+    folder: Path, sources: Mapping[str, str | Path], notify: Callable[[str], None]
+) -> dict[str, str | Path]:
+    """Each dataset's file or folder in a folder of features, whether it is there or not.
 
     Raises:
         InputError: it is no folder, or has two things for one dataset.
     """
-    if features is None:
-        return None
-    folder = Path(features).expanduser()
     try:
         entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
@@ -170,33 +161,26 @@ def _extracted(
             found[name] = path
     if unused:
         notify(f"not datasets of the paper, so not used: {show_some(unused)}")
-    return _Extracted(folder, found)
-
-
-def _source(extracted: _Extracted | None, name: str) -> str:
-    return name if extracted is None else str(extracted.places[name])
+    return {name: found.get(name, folder / name) for name in sources}
 
 
 def _load(
-    asked: Sequence[str],
+    sources: Mapping[str, str | Path],
     explicit: bool,
-    extracted: _Extracted | None,
     backbone: str | None,
     images: Extraction,
     notify: Callable[[str], None],
 ) -> tuple[list[Dataset], dict[str, str]]:
     """The datasets that can be had, and why the others cannot: all before any training."""
     loaded, left_out = [], {}
-    for name in asked:
+    for name, source in sources.items():
         try:
-            loaded.append(_load_one(name, extracted, backbone, images))
-        except StorageError:
-            raise
+            loaded.append(_load_one(name, source, backbone, images))
         except InputError as error:
             if explicit:
                 raise
-            left_out[name] = str(error)
-            notify(f"{name} is left out: {error}")
+            left_out[name] = str(error).removeprefix(f"{name}: ")
+            notify(f"{name} is left out: {left_out[name]}")
     if not loaded:
         raise InputError(
             "none of the paper's datasets can be had. Put copies into METRISCOPE_DATA, or give "
@@ -205,17 +189,12 @@ def _load(
     return loaded, left_out
 
 
-def _load_one(
-    name: str, extracted: _Extracted | None, backbone: str | None, images: Extraction
-) -> Dataset:
-    source: str | Path = name
-    if extracted is not None:
-        if name not in extracted.places:
-            raise InputError(
-                f"no {name} in {extracted.folder}: neither a folder {name} with train.* and "
-                f"test.*, nor {name}.npz, .parquet or .safetensors."
-            )
-        source = extracted.places[name]
+def _load_one(name: str, source: str | Path, backbone: str | None, images: Extraction) -> Dataset:
+    if isinstance(source, Path) and not source.exists():
+        raise InputError(
+            f"no {name} in {source.parent}: neither a folder {name} with train.* and test.*, nor "
+            f"{name}.npz, .parquet or .safetensors."
+        )
     dataset = data.load(source, backbone=backbone, images=images)
     notes = (*dataset.notes, *_differences(dataset, published().benchmarks[name]))
     return replace(dataset, name=name, notes=notes)

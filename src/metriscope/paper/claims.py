@@ -144,7 +144,7 @@ CLAIMS = (
     ),
     Claim(
         "C06",
-        "They fall sooner also where each loss is measured by its own fall",
+        "Contrastive and InfoNCE also fall sooner where each loss is measured by its own fall",
         "Contrastive and InfoNCE compact embeddings are achieved quickly",
         "abstract, section 4.2",
         _each(HALF, _GREEDY, _FIRM, higher=False),

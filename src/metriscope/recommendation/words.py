@@ -78,8 +78,8 @@ def _why(runs: Sequence[RunResult], scored: int, wanted: int) -> str:
     failed = [run for run in runs if run.status == "failed"]
     said = f"scored with {scored} of {len(runs)} seeds"
     if failed:
-        error = (failed[0].error or "no reason was kept").strip().splitlines()[0]
-        return f"{said}; seed {failed[0].spec.seed} failed: {error[:200]}"
+        first = ((failed[0].error or "").strip() or "no reason was kept").splitlines()[0]
+        return f"{said}; seed {failed[0].spec.seed} failed: {first[:200]}"
     return said if scored < wanted else f"{said}, but not with those that are compared"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import Any
@@ -125,6 +125,7 @@ def to_html(page: Page) -> str:
         texts=_texts,
         kind=_kind,
         interval=_interval,
+        pictures={picture: f"p{i}" for i, picture in enumerate(_pictures(every))},
         jpeg=_jpeg,
     )
 
@@ -194,6 +195,12 @@ def _interval(cell: Cell, column: Column) -> str:
     return (
         f"[{number(cell.interval.low, column.digits)}, {number(cell.interval.high, column.digits)}]"
     )
+
+
+def _pictures(sections: Iterable[Section]) -> list[bytes]:
+    """Every picture of a cell, once."""
+    cells = (cell for section in sections for row in section.table.rows for cell in row.cells)
+    return list(dict.fromkeys(picture for cell in cells for picture in cell.pictures))
 
 
 def _jpeg(picture: bytes) -> str:

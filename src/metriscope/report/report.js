@@ -196,10 +196,12 @@
     root.classList.add("printing");
     fit();
     all("figure.chart").forEach(draw);
+    all("table").forEach((table) => { table.style.zoom = Math.min(1, 680 / table.offsetWidth); });
   };
   const afterPrint = () => {
     if (!closed) return;
     root.classList.remove("printing");
+    all("table").forEach((table) => { table.style.zoom = ""; });
     fit();
     closed.forEach((part) => { part.open = false; });
     closed = null;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from metriscope.paper.audit import Item
 from metriscope.report.console import line, print_table, wrap, wrapped
 from metriscope.report.evidence import Evidence
 from metriscope.report.panels.claims import verdicts
-from metriscope.report.panels.paper import Paper
+from metriscope.report.panels.paper import Paper, left_out
 from metriscope.report.tables import Row
 
 if TYPE_CHECKING:
@@ -71,18 +71,14 @@ def render_beside(evidence: Evidence, console: Console) -> None:
         for one in found.on:
             where = f"{one.dataset} ({one.verdict}): " if len(found.on) > 1 else ""
             wrapped(console, where + one.sentence, indent="    ", hang="    ")
-    _left_out(evidence.results.about.get("left_out") or {}, console)
+    missing = left_out(evidence)
+    if missing:
+        line(console)
+        wrapped(console, f"Left out, because they cannot be had: {', '.join(missing)}.")
 
 
 def _without_names(row: Row) -> Row:
     return replace(row, cells=row.cells[2:])
-
-
-def _left_out(left_out: Iterable[str], console: Console) -> None:
-    names = list(left_out)
-    if names:
-        line(console)
-        wrapped(console, f"Left out, because they cannot be had: {', '.join(names)}.")
 
 
 def _headed(verdict: str, title: str, console: Console) -> None:

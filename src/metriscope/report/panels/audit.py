@@ -12,13 +12,7 @@ from metriscope.report.panels import register
 from metriscope.report.panels.base import Panel
 from metriscope.report.tables import Cell, Row, Table
 
-_COLUMNS = (
-    Column("Verdict", words=True),
-    Column("What was checked", words=True),
-    Column("The paper's numbers", words=True),
-    Column("In its words", words=True),
-    Column("How it was computed", words=True),
-)
+_COLUMN = Column("The numbers, the paper's words, and how it was computed", words=True)
 
 
 @register("audit")
@@ -29,18 +23,20 @@ class Audit(Panel):
     order = 88
     about = "all"
     layout = "folded"
+    sortable = False
 
     def frame(self, evidence: Evidence) -> Table:
         """One row an item, beside results on a dataset of the paper."""
         shown = any(canonical(name) is not None for name in evidence.parts)
         items = audit() if shown else ()
-        rows = tuple(Row(item.code, _cells(item)) for item in items)
-        return Table(self.title, _said(items), _COLUMNS, rows, head="Code")
+        rows = tuple(Row(f"{item.code} {item.title}", (_evidence(item),)) for item in items)
+        return Table(self.title, _said(items), (_COLUMN,), rows, head="Check")
 
 
-def _cells(item: Item) -> tuple[Cell, ...]:
+def _evidence(item: Item) -> Cell:
     words = f"“{item.words}” ({item.where})" if item.words else item.where
-    return tuple(map(Cell, (item.verdict, item.title, item.sentence, words, item.how)))
+    verdict = item.verdict.capitalize()
+    return Cell(f"{verdict}. {item.sentence} In the paper: {words}. Computed: {item.how}")
 
 
 def _said(items: tuple[Item, ...]) -> str:

@@ -11,12 +11,7 @@ from metriscope.report.panels import register
 from metriscope.report.panels.base import Panel
 from metriscope.report.tables import Cell, Row, Table
 
-_COLUMNS = (
-    Column("Verdict", words=True),
-    Column("Claim", words=True),
-    Column("Evidence here", words=True),
-    Column("In the paper's words", words=True),
-)
+_COLUMN = Column("Evidence here, and the paper's words", words=True)
 
 
 @register("claims")
@@ -31,8 +26,11 @@ class Claims(Panel):
     def frame(self, evidence: Evidence) -> Table:
         """One row a claim that these results can be held against."""
         judged = verdicts(evidence)
-        rows = tuple(Row(found.claim.code, _cells(found)) for found in judged)
-        return Table(self.title, _said(judged), _COLUMNS, rows, head="Code")
+        rows = tuple(
+            Row(f"{found.claim.code} {found.claim.statement}", (_evidence(found),))
+            for found in judged
+        )
+        return Table(self.title, _said(judged), (_COLUMN,), rows, head="Claim")
 
 
 def verdicts(evidence: Evidence) -> tuple[Judged, ...]:
@@ -44,18 +42,14 @@ def verdicts(evidence: Evidence) -> tuple[Judged, ...]:
     )
 
 
-def _cells(found: Judged) -> tuple[Cell, ...]:
+def _evidence(found: Judged) -> Cell:
     several = len(found.on) > 1
     said = [
         f"{one.dataset} ({one.verdict}): {one.sentence}" if several else one.sentence
         for one in found.on
     ]
-    return (
-        Cell(found.verdict),
-        Cell(found.claim.statement),
-        Cell(" ".join(said)),
-        Cell(f"“{found.claim.words}” ({found.claim.where})"),
-    )
+    words = f"Claimed: “{found.claim.words}” ({found.claim.where})."
+    return Cell(f"{found.verdict.capitalize()}. {' '.join(said)} {words}")
 
 
 def _said(judged: tuple[Judged, ...]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -147,25 +147,29 @@ def _said(evidence: Evidence, table: Table) -> str:
     """The caption; empty without rows."""
     if not table.rows:
         return ""
-    said = [_MEANING]
-    for label in ("Recall@1", *_DRAWN[1:]):
+    said, counts = [_MEANING], []
+    for label in _DRAWN:
         cells = [row.cells for row in table.rows if row.cells[1].text == label]
         told = [c[5].text for c in cells if c[5].text != "no interval"]
         if told:
-            said.append(
-                f"{label}: {told.count('yes')} of {len(told)} published numbers lie in our "
-                "interval."
-            )
+            counts.append(f"{label}, {told.count('yes')} of {len(told)}")
+    if counts:
+        said.append(f"Published numbers that lie in our interval: {'; '.join(counts)}.")
     if all(row.cells[5].text == "no interval" for row in table.rows):
         said.append("One seed: no interval can be given.")
     said.append(
         "The paper's are of one run each, with other features and unstated settings, so they may "
         "lie outside for either reason."
     )
-    left_out = evidence.results.about.get("left_out") or {}
-    if left_out:
-        said.append(f"Not at hand: {listed(tuple(left_out), 5)}.")
+    if left_out(evidence):
+        said.append(f"Not at hand: {listed(left_out(evidence), 5)}.")
     return " ".join(said)
+
+
+def left_out(evidence: Evidence) -> tuple[str, ...]:
+    """Datasets of the paper that could not be had."""
+    found = evidence.results.about.get("left_out")
+    return tuple(map(str, found)) if isinstance(found, Mapping) else ()
 
 
 def _plane(label: str, rows: tuple[Row, ...]) -> Plane | None:

@@ -131,16 +131,14 @@ def _dots(loss: str, view: View, first: View | None, colours: dict[str, str]) ->
     points = _standard(view.points)
     if first is not None and first.ids == view.ids:
         points = aligned(view.points, first.points)
-    classes = {label: short(label, 24) for label in set(view.labels)}
+    shown = {label: short(label, 24) for label in set(view.labels)}
+    rows = sorted(range(len(points)), key=lambda i: view.labels[i] in colours)  # grey ones below
     return Dots(
         loss,
-        tuple(points[:, 0].round(3).tolist()),
-        tuple(points[:, 1].round(3).tolist()),
-        colours=tuple(colours.get(label, OTHERS) for label in view.labels),
-        texts=tuple(
-            f"{classes[label]} · {short(id, 24)}"
-            for label, id in zip(view.labels, view.ids, strict=True)
-        ),
+        tuple(points[rows, 0].round(3).tolist()),
+        tuple(points[rows, 1].round(3).tolist()),
+        colours=tuple(colours.get(view.labels[i], OTHERS) for i in rows),
+        texts=tuple(f"{shown[view.labels[i]]} · {short(view.ids[i], 24)}" for i in rows),
         size=3.5,
         alpha=0.75,
     )

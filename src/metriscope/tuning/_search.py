@@ -1,26 +1,15 @@
-"""The same number of trials for every loss, over its own parameters and the learning rate.
-
-A trial is a run like any other, with the first seed and all its epochs. The first is the settings
-as they were given, so that a loss at its best is never worse, on the validation part, than it was.
-The others are proposed by Optuna's TPE sampler, which gets the finished ones four at a time.
-
-Nothing is remembered but the runs: the same command makes the same proposals again, finds those
-that are done in the store, and goes on where it stopped. Neither the number of processes nor the
-other losses have a part in what is proposed.
-"""
+"""The trials of one loss: what is proposed, and what came of it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from metriscope import grid
 from metriscope.losses import LOSSES
-from metriscope.plan import unique, vary
-from metriscope.recommendation.goals import AIMS, TRACE, Goal
+from metriscope.plan import vary
+from metriscope.tuning._objective import Objective
 from metriscope.types import InputError, RunResult, RunSpec
 
 if TYPE_CHECKING:
@@ -28,124 +17,14 @@ if TYPE_CHECKING:
 
     from metriscope.losses.base import Range
 
-Run = Callable[[Sequence[RunSpec]], list[RunResult]]  # does what is not done yet
 TOGETHER = 4  # proposals of a loss at once; one number for all machines, or results would differ
 RATES = {"adam": (1e-5, 1e-2), "adamw": (1e-5, 1e-2), "sgd": (1e-3, 1.0)}
 RATE = "optimizer.lr"
 NEAR_END = 0.03  # of a range, by its scale
 
 
-@dataclass(frozen=True)
-class Tuned:
-    """What the trials found.
-
-    Attributes:
-        specs: those of the comparison, each loss at its best settings.
-        trials: every run that was tried, in order.
-        about: plain JSON: ``budget``, ``goal``, ``score``, ``better``, ``seed``, ``notes``, and
-            ``losses``, by name: ``ranges`` (setting to low, high and whether by magnitude),
-            ``given`` and ``best`` (settings), ``default`` and ``value`` (their scores), ``failed``
-            (how many), ``trials`` (``settings``, ``value`` and ``key`` of each). Settings are
-            called as by ``--set``; a score that is not known is None.
-    """
-
-    specs: tuple[RunSpec, ...]
-    trials: tuple[RunResult, ...]
-    about: dict[str, Any]
-
-
-def tune(specs: Sequence[RunSpec], trials: int, goal: Goal, run: Run) -> Tuned:
-    """Try settings of every loss on the validation part, with the first seed.
-
-    Args:
-        specs: of the comparison.
-        trials: of each loss, the settings as given among them.
-        goal: see :mod:`metriscope.recommendation`.
-        run: does those of its specifications that are not done yet.
-
-    Raises:
-        InputError: there is no validation part to choose by, or only one trial.
-    """
-    if trials < 2:
-        raise InputError(
-            f"tune is {trials}; the first trial is the settings as they are: 2 or more, say 20."
-        )
-    if any(not spec.validation for spec in specs):
-        raise InputError(
-            "tuning chooses by a validation part, and none could be held out of these data: "
-            "leave --tune out."
-        )
-    aim = objective(goal)
-    first = {spec.loss: spec for spec in reversed(specs)}
-    with _quiet():
-        searches = [
-            _Search(first[name], trials, aim) for name in dict.fromkeys(spec.loss for spec in specs)
-        ]
-        for done in range(0, trials, TOGETHER):
-            count = min(TOGETHER, trials - done)
-            asked = [search.ask(count) for search in searches]
-            # Every loss's first, then every loss's second: what differs from what is seen early.
-            results = run(unique(spec for turn in zip(*asked, strict=True) for spec in turn))
-            found = {result.key: result for result in results}
-            for search, wanted in zip(searches, asked, strict=True):
-                search.tell([found[spec.key] for spec in wanted])
-    best = {search.spec.loss: search.best for search in searches}
-    return Tuned(
-        tuple(_at(spec, best[spec.loss]) for spec in specs),
-        tuple({t.key: t for search in searches for t in search.results}.values()),
-        {
-            "budget": trials,
-            "goal": goal,
-            "score": aim.score,
-            "better": aim.better,
-            "seed": specs[0].seed,
-            "notes": [note for search in searches for note in search.notes()],
-            "losses": {search.spec.loss: search.about() for search in searches},
-        },
-    )
-
-
-# -------------------------------------------------------------------------------------- objective
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What is chosen by: a number of the validation part.
-
-    Attributes:
-        score: what it is called. better: ``higher`` or ``lower``.
-        value: of a finished run; None where it has none.
-    """
-
-    score: str
-    better: str
-    value: Callable[[RunResult], float | None]
-
-
-def objective(goal: Goal) -> Objective:
-    """Of a goal: its score, as the recommendation reads it, but for ``fast``.
-
-    There it is the mean validation Recall@1 over the epochs, high where it is high early and stays
-    high. The epochs to a target cannot be: the target is a share of what the best loss reaches,
-    and that is not known before the trials are done.
-    """
-    if goal == "fast":
-        return Objective(f"{TRACE}, mean over epochs", "higher", _mean_over_epochs)
-    aim = AIMS[goal]
-    return Objective(aim.score, aim.better, lambda run: run.scores.get(aim.score))
-
-
-def _mean_over_epochs(run: RunResult) -> float | None:
-    values = run.trace.get(TRACE, [])[1:]
-    known = [v for v in values if v is not None]
-    return math.fsum(known) / len(known) if known and len(known) == len(values) else None
-
-
-# ----------------------------------------------------------------------------------------- search
-
-
 @dataclass
-class _Search:
+class Search:
     """The trials of one loss."""
 
     spec: RunSpec
@@ -177,7 +56,7 @@ class _Search:
         for _ in range(count):
             trial = self.study.ask(self.space)
             self.asked.append((trial, {n: self._tidy(n, v) for n, v in trial.params.items()}))
-        return [_at(self.spec, settings) for _, settings in self.asked[-count:]]
+        return [at(self.spec, settings) for _, settings in self.asked[-count:]]
 
     def tell(self, results: Sequence[RunResult]) -> None:
         """How they went, in the same order."""
@@ -293,38 +172,8 @@ def _at_end(span: Range, value: float) -> bool:
     return min(at - low, high - at) < NEAR_END * (high - low)
 
 
-def _at(spec: RunSpec, settings: Mapping[str, Any]) -> RunSpec:
+def at(spec: RunSpec, settings: Mapping[str, Any]) -> RunSpec:
+    """The specification with these settings."""
     for name, value in settings.items():
         spec = vary(spec, name, value)
     return spec
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Optuna tells of every study; the caller's own are not to fall silent with it."""
-    import optuna
-
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)
-
-
-class Counted:
-    """An observer of all trials as one count: the grid begins a new one with every proposal.
-
-    Args:
-        observer: who is told. trials: how many there will be.
-    """
-
-    def __init__(self, observer: grid.Observer, trials: int) -> None:
-        self.observer, self.trials, self.begun = observer, trials, False
-        self.epoch, self.finished = observer.epoch, observer.finished
-
-    def plan(self, runs: int, what: str = "runs") -> None:
-        """Only the first time, and all of them."""
-        if not self.begun:
-            self.observer.plan(self.trials, "trials")
-        self.begun = True
