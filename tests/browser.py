@@ -27,7 +27,7 @@ _FLAGS = [
 def executable() -> str:
     """Where Chromium is; without one the test is skipped, and fails where ``CI`` is set."""
     found = os.environ.get("METRISCOPE_BROWSER") or next(
-        filter(None, map(shutil.which, _NAMES)), ""
+        filter(None, (shutil.which(name) for name in _NAMES)), ""
     )
     if found:
         return found

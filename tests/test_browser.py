@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from metriscope import kept
 from metriscope.report import html
-from tests.browser import browser, opened
+from tests.browser import browser, executable, opened
 from tests.fakes import comparison, view
 from tests.pages import HOSTILE, charts
 
@@ -196,7 +196,8 @@ def test_the_theme_changes_charts_too_and_is_remembered(report: Page) -> None:
 def test_a_phone_never_scrolls_the_page_sideways(report: Page) -> None:
     report.set_viewport_size({"width": 360, "height": 740})
     wide = "document.querySelector('.plane .main-svg').clientWidth > 360"
-    report.evaluate(f"async () => {{ while ({wide}) await new Promise(requestAnimationFrame); }}")
+    frame = "await new Promise(requestAnimationFrame)"
+    report.evaluate(f"async () => {{ for (let i = 0; i < 600 && {wide}; i++) {frame}; }}")
     assert report.evaluate("document.documentElement.scrollWidth") <= 360
     assert all(right <= 360 for _, right in boxes(report.locator(".plane")))
     report.set_viewport_size({"width": 1280, "height": 800})
@@ -214,9 +215,9 @@ def test_print_has_every_picture_and_no_button(browser: Browser, path: Path) -> 
         assert len(sizes) == planes
         assert all(width > 0 and right <= 680 for width, right in sizes)
         page.emulate_media(media="screen")
-        expect(page.locator("details.part:not([open])")).to_have_count(1)
+        expect(page.locator("details.part:not([open])")).to_have_count(1, timeout=60_000)
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
-        expect(page.locator("details.part:not([open])")).to_have_count(0)
+        expect(page.locator("details.part:not([open])")).to_have_count(0, timeout=60_000)
 
 
 # -------------------------------------------------------------------------------------- keyboard
@@ -288,3 +289,18 @@ def test_without_scripts_tables_can_be_read(browser: Browser, path: Path) -> Non
         assert page.get_by_text("need scripts").is_visible()
         assert page.locator("#d1-retrieval td[data-value]").first.is_visible()
         assert page.locator("button").count() == 0
+
+
+def test_no_browser_is_a_reason_to_skip_but_not_where_all_tests_have_to_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.delenv("METRISCOPE_BROWSER", raising=False)
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(pytest.fail.Exception, match="no Chromium"):
+        executable()
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="METRISCOPE_BROWSER"):
+        executable()
+    monkeypatch.setenv("METRISCOPE_BROWSER", "/here")
+    assert executable() == "/here"

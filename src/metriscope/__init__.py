@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from metriscope.measurement import geometry as geometry
     from metriscope.monitor import Monitor as Monitor
     from metriscope.network import load_head as load_head
+    from metriscope.reproduction import reproduce as reproduce
     from metriscope.store import load_results as load_results
     from metriscope.types import Dataset as Dataset
     from metriscope.types import Embeddings as Embeddings
@@ -40,6 +41,7 @@ _WHERE = {
     "Diagnosis": "metriscope.diagnosis",
     "Monitor": "metriscope.monitor",
     "geometry": "metriscope.measurement",
+    "reproduce": "metriscope.reproduction",
     "load_source": "metriscope.data",
     "load_head": "metriscope.network",
     "load_results": "metriscope.store",

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from metriscope.cli._app import goal_option, interrupt, on_pictures, say, show_results
+from metriscope.cli._values import names, numbers, setting
 from metriscope.types import InputError, Results
 
 
@@ -109,9 +110,9 @@ def compare(
     with progress(sys.stderr) as observer:
         results = run(
             source,
-            losses=_names(losses) if losses is not None else PAPER,
-            seeds=_seeds(seeds),
-            settings=dict(_setting(s) for s in settings),
+            losses=names(losses) if losses is not None else PAPER,
+            seeds=numbers(seeds),
+            settings=dict(setting(s) for s in settings),
             sweep=_sweep(sweeps),
             images=Extraction(
                 dtype=dtype, strict=strict, progress=observer.pictures, notify=observer.note
@@ -132,27 +133,6 @@ def _folder(out: str | None, results: Results) -> Path:
     from metriscope.text import slug
 
     return Path(out) if out else Path("runs") / slug(results.about["dataset"])
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _seeds(text: str) -> int | list[int]:
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"--seeds is {text!r}; give a number (3) or a list (0,7,42).") from None
-    if "," in text:
-        return numbers
-    return numbers[0]
-
-
-def _setting(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(f"--set {text!r} has no '='; write it as triplet.margin=0.5.")
-    return name.strip(), value.strip()
 
 
 def _sweep(texts: tuple[str, ...]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from metriscope.cli._app import interrupt, on_pictures, say, show_audit, show_reproduced
-from metriscope.cli.compare import _names, _seeds, _setting
+from metriscope.cli._values import names, numbers, setting
 from metriscope.types import InputError
 
 OUT = "runs/reproduce"
@@ -83,9 +83,9 @@ def reproduce(
         results = run(
             datasets,
             features=features,
-            losses=_names(losses) if losses is not None else PAPER,
-            seeds=_seeds(seeds),
-            settings=dict(_setting(s) for s in settings),
+            losses=names(losses) if losses is not None else PAPER,
+            seeds=numbers(seeds),
+            settings=dict(setting(s) for s in settings),
             images=Extraction(
                 dtype=dtype, strict=strict, progress=observer.pictures, notify=observer.note
             ),

@@ -13,7 +13,7 @@ from metriscope.types import Results, RunResult
 
 Goal = Literal["top1", "recall@10", "compact", "fast"]
 GOALS: tuple[Goal, ...] = ("top1", "recall@10", "compact", "fast")
-TRACE = "val.recall@1"  # the column; of each epoch, of at most 2,000 validation rows
+TRACE = "val.recall@1"  # the column; of each epoch, of at most 1,000 validation rows
 SHARE = 0.98  # of the best loss's final mean, which is the target
 
 

@@ -110,7 +110,7 @@ def _about_speed(said: Mapping[str, Any], results: Results) -> list[str]:
     target = target_of(results) or 0.0
     found = [
         f"Epochs until validation Recall@1 is first {target:.3f}, {100 * SHARE:.0f} % of the best "
-        "loss's final mean (of at most 2,000 validation rows)."
+        "loss's final mean (of at most 1,000 validation rows)."
     ]
     last = max(run.spec.epochs for run in results.runs)
     never = [row["loss"] for row in said["rows"] if row["mean"] > last]

@@ -151,9 +151,10 @@
       "xaxis.title": [layout.xaxis.title, w + 2 * Math.min(l, r)],
       "yaxis.title": [layout.yaxis.title, h + 2 * Math.min(t, b)],
     };
-    const shown = { "title": plane.layout.title, "xaxis.title": plane.layout.xaxis.title, "yaxis.title": plane.layout.yaxis.title };
+    const { title, xaxis, yaxis } = plane.layout;
+    const shown = { "title": title, "xaxis.title": xaxis.title, "yaxis.title": yaxis.title };
     const changes = Object.entries(room)
-      .map(([name, [title, pixels]]) => [name, fold(title?.text ?? "", pixels)])
+      .map(([name, [given, pixels]]) => [name, fold(given?.text ?? "", pixels)])
       .filter(([name, text]) => text !== (shown[name]?.text ?? ""))
       .map(([name, text]) => [`${name}.text`, text]);
     if (changes.length) Plotly.relayout(plane, Object.fromEntries(changes));

@@ -141,7 +141,9 @@ class RunSpec:
         groups = {"head": asdict(self.head), "optimizer": asdict(self.optimizer)}
         return {
             **{f"{self.loss}.{name}": value for name, value in self.params.items()},
-            **{f"{g}.{name}": value for g, found in groups.items() for name, value in found.items()},
+            **{
+                f"{g}.{name}": value for g, found in groups.items() for name, value in found.items()
+            },
             **{name: getattr(self, name) for name in ("epochs", "batch_size", "sampler")},
         }
 
