@@ -20,7 +20,8 @@ def plain(text: object) -> str:
     lone surrogates are shown as escapes: ``\\x1b``, ``\\u202e``. Everything else stays: letters of
     every script, and the joiners some of them need.
     """
-    return "".join(_visible(char) for char in str(text))
+    text = str(text)
+    return text if text.isprintable() else "".join(_visible(char) for char in text)
 
 
 def _visible(char: str) -> str:

@@ -206,7 +206,11 @@ def confusions(examined: Examined, most: int) -> Table:
         tuple(
             Row(
                 short(c.label, _NAMES),
-                (Cell(short(c.found, _NAMES)), Cell(f"{c.queries:,}"), Cell(percent(c.share))),
+                (
+                    Cell(short(c.found, _NAMES)),
+                    Cell(f"{c.queries:,}", c.queries),
+                    Cell(percent(c.share), c.share),
+                ),
             )
             for c in found[:most]
         ),
@@ -277,8 +281,9 @@ def _class(row: ClassRow) -> Row:
     if row.confused_with is not None:
         lost = f"{short(row.confused_with, _NAMES)} ({percent(row.lost)})"
     spread = "–" if math.isnan(row.spread) else number(row.spread)
-    texts = (f"{row.rows:,}", recall, spread, lost)
-    return Row(short(row.name, _NAMES), tuple(map(Cell, texts)))
+    known = None if math.isnan(row.spread) else row.spread
+    cells = (Cell(f"{row.rows:,}", row.rows), Cell(recall, row.recall), Cell(spread, known))
+    return Row(short(row.name, _NAMES), (*cells, Cell(lost)))
 
 
 def _item(item: Item) -> tuple[Cell, ...]:

@@ -64,7 +64,7 @@ class Evidence:
         if key not in self._cached:
             found = self.outcomes(score, part)
             self._cached[key] = {
-                loss: statistics.estimate(values)
+                loss: statistics.estimate(values, resamples=0)
                 if found.per_query
                 else statistics.seeds_estimate(values[:, 0])
                 for loss, values in found.values.items()
