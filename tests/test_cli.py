@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,16 +23,40 @@ from tests.helpers import tiny_dataset
 QUICK = ("--epochs", "2", "--seeds", "2", "--losses", "triplet,scl", "--set", "head.hidden=16")
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
+def features(parent: Path) -> Path:
     """A folder with train.npz and test.npz."""
-    folder = tmp_path / "features"
+    folder = parent / "features"
     folder.mkdir()
     data = tiny_dataset()
     for part in (data.train, data.test):
         labels = np.array([part.class_names[c] for c in part.y])
         np.savez(folder / f"{part.split}.npz", features=part.x, labels=labels)
     return folder
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Of its own for each test."""
+    return features(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A comparison that nobody changes, and what it printed."""
+    parent = tmp_path_factory.mktemp("finished")
+    done = metriscope("compare", features(parent), *QUICK, "--out", parent / "o")
+    assert done.returncode == 0, done.stderr
+    return parent / "o", done.stdout
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[object, ...], Path]:
+    """The words of a comparison of some length, and its results."""
+    parent = tmp_path_factory.mktemp("uninterrupted")
+    words = ("compare", features(parent), *QUICK, "--seeds", "4", "--epochs", "30")
+    done = metriscope(*words, "--out", parent / "whole")
+    assert done.returncode == 0, done.stderr
+    return words, parent / "whole"
 
 
 def metriscope(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -114,12 +139,9 @@ def numbers(folder: Path) -> list[object]:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_killed_and_started_again_it_ends_as_if_nothing_happened(
-    source: Path, tmp_path: Path, how: signal.Signals
+    uninterrupted: tuple[tuple[object, ...], Path], tmp_path: Path, how: signal.Signals
 ) -> None:
-    arguments = ("compare", source, *QUICK, "--seeds", "4", "--epochs", "30")
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert metriscope(*arguments, "--out", whole).returncode == 0
-
+    (arguments, whole), cut = uninterrupted, tmp_path / "cut"
     command = [sys.executable, "-m", "metriscope", *map(str, arguments), "--out", str(cut)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
@@ -129,7 +151,7 @@ def test_killed_and_started_again_it_ends_as_if_nothing_happened(
         time.sleep(0.01)
     process.send_signal(how)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == (-how if how == signal.SIGKILL else 130)
+    assert process.returncode == (-how if how == signal.SIGKILL else 130), err
     if how != signal.SIGKILL:
         assert "the same command goes on from there" in err
         assert "Traceback" not in err
@@ -282,23 +304,23 @@ def test_a_margin_that_cannot_be_met_is_a_warning(source: Path, tmp_path: Path) 
 
 
 def test_report_makes_the_page_again_and_says_where_there_is_none(
-    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "o"
-    first = metriscope("compare", source, *QUICK, "--out", out)
+    out = shutil.copytree(finished[0], tmp_path / "o")
     page = (out / "report.html").read_bytes()
     (out / "report.html").unlink()
     again = metriscope("report", out)
     assert again.returncode == 0, again.stderr
-    assert again.stdout == first.stdout
+    assert again.stdout == finished[1].replace(str(finished[0]), str(out))
     assert (out / "report.html").read_bytes() == page
     assert "no results.json" in error_of(capsys, "report", tmp_path)
 
 
 @pytest.mark.parametrize("words", ["report {out} --json", "report {out}", "list losses"])
-def test_a_reader_that_goes_away_is_no_error(source: Path, tmp_path: Path, words: str) -> None:
-    out = tmp_path / "o"
-    assert metriscope("compare", source, *QUICK, "--out", out).returncode == 0
+def test_a_reader_that_goes_away_is_no_error(
+    finished: tuple[Path, str], tmp_path: Path, words: str
+) -> None:
+    out = shutil.copytree(finished[0], tmp_path / "o")
     command = f"'{sys.executable}' -m metriscope {words.format(out=out)} | true; "
     command += 'echo "${PIPESTATUS[0]}"'
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)

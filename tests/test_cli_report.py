@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ import pytest
 
 from metriscope import kept, views
 from metriscope.cli import main
+from metriscope.recommendation import recommend
 from metriscope.report import figures
-from metriscope.store import load_results
+from metriscope.store import Store, load_results
 from tests import grid105
+from tests.fakes import comparison
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +125,43 @@ def test_a_goal_recommends_anew_and_is_kept(
     assert said(one, "--goal", "fast")[0] == 0
     assert load_results(one).recommendation == {"goal": "fast"}
     assert said(folder, "--goal", "best")[0] == 2
+
+
+def test_a_recommendation_that_somebody_edited_is_made_anew_and_said(
+    tmp_path: Path, said: Any
+) -> None:
+    folder, file = tmp_path, tmp_path / "results.json"
+    found = comparison(folder, losses=("triplet", "scl"))
+    store = Store(folder)
+    store.save(replace(found, recommendation=recommend(found, folder, "top1")))
+    assert "recommendation" not in said(folder)[2]
+    data = json.loads(file.read_text("utf-8"))
+    right = data["recommendation"]["answer"]
+    assert right.startswith("Take scl")
+    data["recommendation"] |= {"loss": "triplet", "answer": "Take triplet."}
+    file.write_text(json.dumps(data), "utf-8")
+    before = file.read_bytes()
+    code, out, err = said(folder)
+    assert code == 0
+    (line,) = [line for line in err.splitlines() if "recommendation" in line]
+    assert "is not the one that the runs give" in line
+    assert right.split(":")[0] in out
+    page = (folder / "report.html").read_text("utf-8")
+    assert "Take triplet." not in page
+    assert "was made anew from the runs" in page
+    assert file.read_bytes() == before  # a report changes no results
+
+
+def test_a_trace_that_somebody_edited_is_noticed(tmp_path: Path) -> None:
+    """The goal fast is read from it."""
+    found = comparison(None, losses=("triplet", "scl"))
+    for run in found.runs:
+        Store(tmp_path).save_run(run)
+    assert kept.differences(tmp_path, found) == ()
+    first = found.runs[0]
+    edited = replace(first, trace=first.trace | {"val.recall@1": [1.0]})
+    moved = replace(found, runs=(edited, *found.runs[1:]))
+    assert kept.differences(tmp_path, moved) == (first.key,)
 
 
 def test_figures_go_beside_the_report(

@@ -65,7 +65,8 @@ def test_a_folder_of_photos_to_a_table(
     assert "ant/torn.jpg" in err
     found = results(tmp_path / "runs" / "photos")
     about = found["about"]
-    assert (about["train_rows"] + about["test_rows"], about["classes"]) == (24, 3)
+    rows = sum(about[f"{part}_rows"] for part in ("train", "validation", "test"))
+    assert (rows, about["classes"]) == (24, 3)
     assert about["backbone"] == found["runs"][0]["spec"]["backbone"] == "pixels:3x32x32"
     assert about["features"]["all"]["broken"] == 1
     assert about["features"]["all"]["dtype"] == "float32"

@@ -16,7 +16,7 @@ from metriscope.report.tables import Row, Table
 from metriscope.types import InputError, Results
 from tests.fakes import advised, comparison, failed, results, run
 
-LOST = (("scl", 1), ("ccl", 0), ("ccl", 1), ("ccl", 2))
+LOST = (("scl", 1), ("scl", 2), ("ccl", 0), ("ccl", 1), ("ccl", 2))
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,7 @@ def test_the_answer_is_the_recommendation_and_its_numbers_are_those_of_the_valid
     found = advised(comparison(), "scl", notes=["A note."])
     table = _frame("answer", found)
     assert table.explanation == f"{found.recommendation['answer']} A note."  # type: ignore[index]
+    assert PANELS.get("answer")().caption(Evidence(found)) == "A note."  # the page has the answer
     assert table.columns[0].label == "Recall@1, validation"
     first, second, third, _ = table.rows
     assert [row.name for row in table.rows] == ["scl", "contrastive", "triplet", "ccl"]
@@ -211,12 +212,12 @@ def test_one_seed_cannot_say_and_invents_no_interval() -> None:
 
 def test_losses_that_lack_runs_are_named_and_never_averaged() -> None:
     found = comparison(lost=LOST)
-    assert "scl (2 finished), ccl (0 finished)" in _frame("comparisons", found).explanation
+    assert "scl (1 finished), ccl (0 finished)" in _frame("comparisons", found).explanation
     rows = _rows("ranks", found)
-    assert (rows["ccl"].note, rows["scl"].note) == ("failed", "left out: 2 finished")
+    assert (rows["ccl"].note, rows["scl"].note) == ("failed", "left out: 1 finished")
     assert set(_texts(rows["scl"])) == {"–"}
     said = PANELS.get("retrieval")().caption(Evidence(found))
-    assert "scl (2 of 3), ccl (0 of 3); failed runs are in no mean" in said
+    assert "scl (1 of 3), ccl (0 of 3); failed runs are in no mean" in said
 
 
 def test_ranks_are_those_of_the_statistics(kept: Evidence) -> None:

@@ -12,11 +12,14 @@ import pytest
 
 import metriscope
 from metriscope import kept, recommendation, session, views
+from metriscope.data.split import hold_out
+from metriscope.diagnostics.base import Space, measure
 from metriscope.disk import StorageError, write_json
 from metriscope.grid import Silent
 from metriscope.recommendation import GOALS
 from metriscope.session import Request
 from metriscope.store import Store, load_results, to_json
+from metriscope.train import VALIDATED
 from metriscope.types import Dataset, InputError, Queries, Results, RunResult, RunSpec
 from tests.helpers import tiny_dataset, tiny_spec
 
@@ -265,6 +268,33 @@ def test_room_is_asked_for_all_three_parts(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(Store, "room", lambda self: 0)
     store.save_run(RunResult(tiny_spec(), "done"))
     session._check_room(store, [tiny_spec()], data)  # nothing is left to do
+
+
+def test_untrained_features_are_scored_on_the_validation_part_too(whole: Path) -> None:
+    """As the runs are, and beside what chance reaches there."""
+    about = load_results(whole).about
+    before = about["baseline_validation"]
+    run = load_results(whole).runs[0]
+    assert {f"val.{name}" for name in before} == {n for n in run.scores if n.startswith("val.")}
+    held = hold_out(tiny_dataset(rows=120, spread=1.2), 0.2).validation
+    assert held is not None
+    assert before == measure(Space(held), only=VALIDATED)
+    assert load_results(whole).recommendation["untrained"] == before["recall@1"]  # type: ignore[index]
+    assert about["chance_validation"] == session._chance(held.counts)
+    assert session._chance(np.array([3, 2, 1])) == (3 * 2 + 2 * 1) / (5 * 5)
+    assert session._chance(np.array([1, 1])) is None
+
+
+def test_those_of_other_validation_rows_are_not_taken(tmp_path: Path) -> None:
+    data, store = hold_out(tiny_dataset(rows=120), 0.2), Store(tmp_path)
+    assert data.validation is not None
+    kept_of = {"dataset": "tiny", "fingerprint": "f" * 64, "baseline_validation": {"recall@1": 0.1}}
+    for rows, taken in ((len(data.validation), True), (len(data.validation) + 1, False)):
+        about = kept_of | {"validation_rows": rows}
+        write_json(tmp_path / "results.json", to_json(Results((), about=about)))
+        found = session._untrained(store, data)["baseline_validation"]
+        assert (found == {"recall@1": 0.1}) == taken
+    assert session._untrained(store, tiny_dataset()) == {}
 
 
 def test_the_baseline_of_other_data_is_not_taken(tmp_path: Path) -> None:

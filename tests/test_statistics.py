@@ -166,6 +166,44 @@ def test_intervals_of_shares_stay_between_0_and_1() -> None:
     assert middle.interval == pytest.approx(want, abs=2e-4)
 
 
+@pytest.mark.parametrize(("s", "least"), [(2, 0.98), (3, 0.995), (5, 0.997)])
+def test_one_miss_leaves_a_narrow_interval(s: int, least: float) -> None:
+    """Without a limit, log(share / (1 − share)) gave [0.0017, 1] for two seeds."""
+    near = np.ones((s, 574))
+    near[0, 0] = 0
+    high, low = estimate(near).interval, estimate(1 - near).interval
+    assert high is not None
+    assert least < high.low < near.mean() < high.high <= 1
+    assert low == (pytest.approx(1 - high.high, abs=1e-9), pytest.approx(1 - high.low))
+
+
+def test_without_resamples_only_shares_have_an_interval_of_the_queries() -> None:
+    values = RNG.random((3, 50))
+    assert estimate(values, resamples=0).queries_interval is None
+    assert estimate(values[:1], resamples=0).queries_interval is None
+    assert estimate(values, resamples=0).interval == estimate(values).interval
+    assert estimate(hits(3, 50), resamples=0) == estimate(hits(3, 50))
+    one = Outcomes("map@r", {"a": values}, (0, 1, 2))
+    assert of_outcomes(one, "a", resamples=0).queries_interval is None
+    assert of_outcomes(one, "a").queries_interval is not None
+
+
+def test_two_seeds_that_happen_to_agree_do_not_prove_much() -> None:
+    """Queries alone: 3.3 of their errors would do at 0.05/21, Holm's first of seven losses."""
+    between = np.zeros((2, 400))
+    between[:, :40], between[0, 40:60], between[1, 60:80] = 1, 1, 1  # both 0.15, the rest differs
+    found = difference(between, np.zeros((2, 400)), confidence=1 - 0.05 / 21)
+    alone = between.mean(0).std() / math.sqrt(400)
+    assert found.interval is not None
+    half = (found.interval.high - found.interval.low) / 2
+    out = math.log(0.05 / 21) / math.log(0.05)
+    assert half == pytest.approx(alone * t.isf(0.05 / 42, 399) * 0.5 * out**1.5)
+    more = np.concatenate([between, between[:1]])
+    three = difference(more, np.zeros((3, 400)), confidence=1 - 0.05 / 21).interval
+    assert three is not None
+    assert three.high - three.low >= 2 * t.isf(0.05 / 42, 399) * more.mean(0).std() / math.sqrt(400)
+
+
 def test_effect_sizes() -> None:
     first, second = np.zeros((2, 2, 10))
     first[:, :5] = 1  # 0.5 in both seeds

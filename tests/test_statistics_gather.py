@@ -58,18 +58,72 @@ def test_queries_that_are_missing_or_others_are_said(tmp_path: Path) -> None:
     assert "No run kept" in gather(given, tmp_path / "nowhere", "recall@1").notes[0]
 
 
-def test_a_loss_that_failed_for_a_seed_is_left_out_and_named(tmp_path: Path) -> None:
-    given = results(LEVELS, tmp_path, failed=(("scl", 1),))
-    found = gather(given, tmp_path, "recall@1")
-    assert set(found.values) == {"triplet", "infonce"}
-    assert (found.seeds, found.missing, found.notes) == ((0, 1, 2), {"scl": 2}, ())
-
-
-def test_a_seed_that_most_losses_lack_is_left_out_and_named(tmp_path: Path) -> None:
-    given = results(LEVELS, tmp_path, failed=(("scl", 1), ("infonce", 1)))
+def test_a_loss_that_failed_for_a_seed_is_compared_on_the_others(tmp_path: Path) -> None:
+    given = results(LEVELS, tmp_path, failed=(("triplet", 1),))  # the best of them
     found = gather(given, tmp_path, "recall@1")
     assert (set(found.values), found.seeds, found.missing) == (set(LEVELS), (0, 2), {})
-    assert found.notes == ("Seed 1 left out: not every loss finished it.",)
+    assert found.notes == (
+        "Seed 1 left out of the comparison: not every loss finished it (without: triplet).",
+    )
+    whole = gather(results(LEVELS, tmp_path), tmp_path, "recall@1")
+    for loss, values in found.values.items():
+        assert np.array_equal(values, whole.values[loss][[0, 2]])
+
+
+def seeded(**of: tuple[int, ...]) -> Results:
+    """Losses with finished runs of those seeds only."""
+    runs = results(dict.fromkeys(of, 0.5), seeds=5).runs
+    return Results(tuple(run for run in runs if run.spec.seed in of[run.spec.loss]))
+
+
+@pytest.mark.parametrize(
+    ("of", "seeds", "missing"),
+    [
+        ({"scl": (0, 1, 2), "triplet": (1, 2, 3)}, (1, 2), {}),
+        ({"scl": (0, 1, 2), "triplet": (0, 1), "infonce": (0, 1, 2)}, (0, 1), {}),
+        ({"scl": (0, 1, 2), "triplet": (0,), "infonce": (0, 1, 2)}, (0, 1, 2), {"triplet": 1}),
+        ({"scl": (0,), "triplet": (0,), "infonce": (0, 1), "cosface": (0, 1)}, (0,), {}),
+        ({"scl": (0, 1), "triplet": (1,)}, (1,), {}),
+        ({"scl": (0, 1), "triplet": (2, 3)}, (0, 1), {"triplet": 2}),
+        ({"scl": (0,), "triplet": (3, 4), "infonce": (3, 4)}, (3, 4), {"scl": 1}),
+    ],
+)
+def test_seeds_that_all_have(
+    of: dict[str, tuple[int, ...]], seeds: tuple[int, ...], missing: dict[str, int]
+) -> None:
+    """Seeds are left out before losses are, but not down to one if most losses have two."""
+    found = gather(seeded(**of), None, "recall@1")
+    assert (found.seeds, found.missing, set(found.why)) == (seeds, missing, set(missing))
+    assert set(found.values) == set(of) - set(missing)
+    assert all(values.shape == (len(seeds), 1) for values in found.values.values())
+    spare = {seed for loss in found.values for seed in of[loss]} - set(seeds)
+    assert bool(found.notes) == bool(spare)
+    assert all(str(seed) in found.notes[0] for seed in spare)
+
+
+def test_why_a_loss_is_not_compared() -> None:
+    apart = gather(seeded(scl=(0, 1), triplet=(2, 3)), None, "recall@1").why
+    assert apart == {
+        "triplet": "no seed in common with the others: it has seeds 2, 3, and seeds 0, 1 are "
+        "compared"
+    }
+    few = gather(seeded(scl=(0, 1), triplet=(1,), infonce=(0, 1)), None, "recall@1").why
+    assert few == {
+        "triplet": "too few seeds in common with the others: it has seed 1, and seeds 0, 1 are "
+        "compared"
+    }
+    given = results(LEVELS, failed=tuple(("scl", seed) for seed in range(3)))
+    assert gather(given, None, "recall@1").why == {"scl": "no finished run has this score"}
+
+
+def test_shares_have_bounds(tmp_path: Path) -> None:
+    given = results(LEVELS, tmp_path)
+    for score, part in (("recall@1", "test"), ("val.map@r", "validation")):
+        for folder in (tmp_path, None):
+            found = gather(given, folder, score, part)
+            assert (found.lower, found.upper) == (0, 1)
+    found = gather(given, None, "density.pi_ratio", "validation")
+    assert (found.lower, found.upper) == (-np.inf, np.inf)
 
 
 def test_losses_without_a_number_are_missing(tmp_path: Path) -> None:

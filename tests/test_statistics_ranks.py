@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import chi2, friedmanchisquare, rankdata
 
-from metriscope.statistics import Outcomes, critical_difference, rank_all
+from metriscope.statistics import (
+    Outcomes,
+    compare_all,
+    critical_difference,
+    of_outcomes,
+    rank_all,
+)
 from metriscope.statistics.ranks import GROUPS, resampled
 
 # C4.5 with none, m, cf, and m + cf tuned; AUC on 14 datasets (Demšar, JMLR 2006, table 6). The
@@ -96,6 +104,42 @@ def test_two_seeds_have_a_finite_regret() -> None:
         first = rank_all(outcomes({"a": 0.0, "b": 0.01}, s=2, seed=seed))[0]
         assert first.regret is not None
         assert first.regret < 0.1
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_nothing_is_gained_beyond_what_a_score_can_be(higher: bool) -> None:
+    """Epochs from 0 to 21 of two seeds: Student's t would draw −30, and a gain of 10 from 3."""
+    epochs = {"a": [[1.0], [5.0]], "b": [[9.0], [2.0]], "c": [[12.0], [1.0]]}
+    values = {name: np.array(of) for name, of in epochs.items()}
+    if higher:
+        values = {name: 21 - of for name, of in values.items()}
+    free = Outcomes("epochs", values, (0, 1), higher, per_query=False, grain=1.0)
+    bound = replace(free, lower=0.0, upper=21.0)
+    most = {name: float(21 - of.mean() if higher else of.mean()) for name, of in values.items()}
+    for rank in rank_all(bound):
+        assert rank.regret is not None
+        assert 0 <= rank.regret <= most[rank.loss]
+    assert sum(rank.best or 0 for rank in rank_all(bound)) == pytest.approx(1)
+    assert any((rank.regret or 0) > most[rank.loss] for rank in rank_all(free))
+    for name in values:
+        wide, found = of_outcomes(free, name).interval, of_outcomes(bound, name).interval
+        assert wide is not None
+        assert wide.low < 0
+        assert found == (0, min(wide.high, 21))
+    for wide_pair, pair in zip(compare_all(free), compare_all(bound), strict=True):
+        wide, found = wide_pair.difference.interval, pair.difference.interval
+        assert wide is not None
+        assert found == (max(wide.low, -21), min(wide.high, 21))
+        assert pair.difference.p == wide_pair.difference.p
+
+
+def test_draws_stay_where_a_score_can_be() -> None:
+    """With all that is above 1 taken as 1, a loss that is at 1 ties with others there."""
+    values = {"a": np.array([[1.0], [1.0]]), "b": np.array([[0.7], [0.99]])}
+    free = Outcomes("recall@1", values, (0, 1), per_query=False)
+    bound = rank_all(replace(free, lower=0.0, upper=1.0))
+    assert bound[0].regret == 0
+    assert (bound[0].best or 0) > (rank_all(free)[0].best or 0)
 
 
 def test_demsars_example() -> None:

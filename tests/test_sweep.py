@@ -15,6 +15,8 @@ from metriscope.plan import plan, plan_sweep, read_sweep, vary
 from metriscope.report.charts import Line
 from metriscope.report.evidence import Evidence
 from metriscope.report.panels import PANELS, _varied
+from metriscope.report.panels._settings_or_losses import _verdict, spread
+from metriscope.report.tables import Cell
 from metriscope.types import InputError, Interval, Results, RunResult
 from tests.helpers import tiny_spec
 
@@ -187,10 +189,27 @@ def test_whether_settings_or_losses_make_the_difference_is_said() -> None:
     assert "lie 0.050 apart in Recall@1 (seeds alone: up to 0.220)." in caption
     assert (
         "triplet.margin from 0.1 to 2 moves Recall@1 by 0.200 (0.710 to 0.910; seeds alone: up to "
-        "0.059): the setting matters more than the choice of loss." in caption
+        "0.059): more than chance explains; whether it matters more than the choice of loss cannot "
+        "be told." in caption  # 0.15 more, of which seeds explain √(0.059² + 0.220²)
     )
     caption = _panel("sensitivity").caption(Evidence(swept({0.5: 0.801})))
     assert "by 0.001 (0.810 to 0.811; seeds alone: up to 0.061): no more than chance" in caption
+
+
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [
+        (0.050, "cannot be told"),  # a range of 0.051 beside one of 0.050
+        (0.001, "the setting matters more than the choice of loss"),
+        (0.2, "more than chance explains, but less than the choice of loss"),
+    ],
+)
+def test_two_ranges_are_told_apart_only_beyond_what_seeds_explain(losses: float, said: str) -> None:
+    def of(width: float) -> Any:
+        return spread(Cell("", mean, 0.005, 3, 3) for mean in (0.8, 0.8 + width))
+
+    assert said in _verdict(of(0.051), of(losses))
+    assert _verdict(of(0.001), of(losses)) == "no more than chance explains"
 
 
 def test_a_setting_can_matter_less_than_the_loss() -> None:

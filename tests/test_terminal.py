@@ -97,7 +97,7 @@ def test_the_recommendation_comes_first() -> None:
     more = advised(_with_findings(full()), "scl", alike=["contrastive", "triplet"])
     said = "Cannot be told apart from it: contrastive, triplet."
     assert said in " ".join(_print(more, 60).split())
-    assert "The paper's guideline (triplet, scl): agrees." in text
+    assert "The paper's guideline would take triplet or scl: on these rows that is right." in text
     assert text.index("guideline") < text.index("Retrieval")
     assert "highest mean" not in text
 

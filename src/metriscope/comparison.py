@@ -93,6 +93,7 @@ def compare(
         InputError: anything wrong with the data, a name or a setting, before training starts.
         StorageError: ``out`` cannot be written, or is full.
     """
+    from metriscope.network import picture_shape
     from metriscope.report import html
     from metriscope.worker import import_code
 
@@ -134,6 +135,7 @@ def compare(
             images=replace(images, device=device.partition(":")[0]),
         )
     dataset = hold_out(dataset, validation)  # the whole training part can go
+    picture_shape(dataset.backbone)  # refused now if the network cannot take it
     store = Store(Path(out) if out else Path("runs") / slug(dataset.name))
     store.claim(dataset.name, dataset.fingerprint)
     with store.locked():

@@ -21,7 +21,7 @@ import numpy as np
 
 from metriscope.disk import atomically, plain_json, storage_errors, write_text
 from metriscope.store import Store
-from metriscope.types import ClassRow, Confusion, Interval, Queries, Results, View
+from metriscope.types import ClassRow, Confusion, Interval, Queries, Results, RunResult, View
 
 QUERIES = "queries.parquet"
 VIEW = "view.json"
@@ -208,13 +208,17 @@ def read_thumbnails(folder: Path) -> dict[str, bytes]:
 
 
 def differences(folder: Path, results: Results) -> tuple[str, ...]:
-    """Keys of runs whose scores or status are not those of ``runs/<key>/result.json``.
+    """Keys of runs whose status, scores or trace are not those of ``runs/<key>/result.json``.
 
     Runs of which there is no such file, or not a whole one, are not among them.
     """
     store, found = Store(folder), []
     for run in chain(results.runs, *results.others.values()):
         own = store.read_run(run.spec)
-        if own is not None and (own.status, own.scores) != (run.status, run.scores):
+        if own is not None and _said(own) != _said(run):
             found.append(run.key)
     return tuple(dict.fromkeys(found))
+
+
+def _said(run: RunResult) -> Any:
+    return plain_json((run.status, run.scores, run.trace))

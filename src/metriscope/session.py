@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metriscope import findings, grid, losses, recommendation, tuning, views
 from metriscope.disk import StorageError
@@ -17,6 +17,9 @@ from metriscope.recommendation import GOALS, Goal
 from metriscope.registry import unknown
 from metriscope.store import Store, load_results
 from metriscope.types import Dataset, InputError, Results, RunResult, RunSpec, Scores
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LONG = 10_000_000  # numbers; scoring more takes seconds
 QUERY = 30  # bytes on disk, at most, of what a query retrieved
@@ -81,9 +84,6 @@ def conduct(
         InputError: anything wrong with the settings, before any training.
         StorageError: results cannot be written. Finished runs are kept.
     """
-    from metriscope.network import picture_shape
-
-    picture_shape(dataset.backbone)  # refused now if the network cannot take it
     if request.tune and dataset.validation is None:
         raise InputError(
             "tuning chooses by the validation part, and none could be held out of so few training "
@@ -292,6 +292,7 @@ def _about(dataset: Dataset, store: Store, specs: Sequence[RunSpec], jobs: int) 
         "features": dict(dataset.manifests),
         "singletons": dataset.test.singletons,
         "baseline": _baseline(store, dataset),
+        **_untrained(store, dataset),
         "machine": grid.machine(),
         "jobs": jobs,
         "threads": grid.threads_for(jobs),
@@ -330,3 +331,31 @@ def _baseline(store: Store, dataset: Dataset) -> Scores:
     # A probe of wide features costs more than all the training: retrieval and geometry only.
     names = [d.name for d in reading("embeddings") if d.group in ("geometry", "retrieval")]
     return measure(Space(dataset.test), only=names)
+
+
+def _untrained(store: Store, dataset: Dataset) -> dict[str, Any]:
+    """What chance and the untrained features reach on the part that losses are chosen by."""
+    from metriscope.diagnostics.base import Space, measure
+    from metriscope.train import VALIDATED
+
+    held = dataset.validation
+    if held is None:
+        return {}
+    same = {"dataset": dataset.name, "fingerprint": dataset.fingerprint}
+    found = _earlier(store, same)
+    # The fingerprint is that of all training rows; how many are held out decides which.
+    if found is not None and found.about.get("validation_rows") == len(held):
+        before = found.about.get("baseline_validation")
+    else:
+        before = None
+    return {
+        "baseline_validation": dict(before or measure(Space(held), only=VALIDATED)),
+        "chance_validation": _chance(held.counts),
+    }
+
+
+def _chance(counts: np.ndarray) -> float | None:
+    """Recall@1 of a neighbour drawn at random, over the queries that have one to find."""
+    queries = int(counts[counts > 1].sum())
+    pairs = int((counts * (counts - 1)).sum())
+    return pairs / (queries * (int(counts.sum()) - 1)) if queries else None

@@ -22,7 +22,7 @@ _NAMED = 3  # runs
 @click.option(
     "--goal",
     type=goals,
-    help="Recommend anew, for this goal.  [default: the recommendation as it is]",
+    help="Recommend for this goal.  [default: that of the recommendation that is there]",
 )
 @click.option(
     "--figures",
@@ -48,8 +48,7 @@ def report(folder: Path, goal: Goal | None, figures: str | None, as_json: bool) 
     from metriscope.report.evidence import Evidence
 
     views.complete(folder, results, notify=say)
-    if goal is not None:
-        results = _recommended(results, folder, goal)
+    results = _checked(results, folder) if goal is None else _recommended(results, folder, goal)
     evidence = Evidence(results, folder)
     if evidence.edited:
         say(_about_edits(folder / RESULTS, evidence.edited))
@@ -90,6 +89,21 @@ def _recommended(results: Results, folder: Path, goal: Goal) -> Results:
             results = replace(results, recommendation=recommend(results, folder, goal))
         store.save(results)
     return results
+
+
+def _checked(results: Results, folder: Path) -> Results:
+    """With the recommendation that the runs give; what was stored may be edited, or older."""
+    from metriscope.recommendation import anew
+    from metriscope.store import RESULTS
+
+    made, changed = anew(results, folder)
+    if changed:
+        of = f" of {', '.join(changed[:_NAMED])}" if "datasets" in results.about else ""
+        say(
+            f"{folder / RESULTS}: the recommendation{of} there is not the one that the runs give: "
+            "it was edited, or written by another version. The report shows it made anew."
+        )
+    return made
 
 
 def _about_edits(file: Path, keys: tuple[str, ...]) -> str:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from metriscope.disk import plain_json
-from metriscope.recommendation import guideline, words
-from metriscope.recommendation.goals import AIMS, GOALS, Goal, outcomes_for
+from metriscope.recommendation import caveats, guideline, words
+from metriscope.recommendation.goals import (
+    AIMS,
+    GOALS,
+    SAME,
+    Goal,
+    at_start,
+    never,
+    outcomes_for,
+)
 from metriscope.statistics import Outcomes, Pair, Rank, compare, gather, of_outcomes, rank_all
 from metriscope.types import Results
 from metriscope.types._errors import one_of
@@ -19,7 +28,7 @@ def recommend(
 ) -> Mapping[str, Any]:
     """The loss for a goal, and why, as plain JSON.
 
-    Nothing of the test part is read, and of ``results.others`` nothing at all.
+    Nothing of the test part is read, no finding, and of ``results.others`` nothing at all.
 
     Args:
         results: of one dataset.
@@ -29,23 +38,28 @@ def recommend(
 
     Returns:
         ``goal``, ``score``, ``part``, ``better``, ``level``; ``loss``, or None and the ``reason``;
-        ``sure``: ``clear``, ``tied`` with those in ``alike``, or ``unknown`` of one seed, where all
-        the others are; ``rows`` of the losses that were compared, the recommended first, then by
-        the mean: ``difference`` is this loss minus the recommended, ``p`` adjusted, ``best`` and
-        ``regret`` as in :class:`~metriscope.statistics.Rank`; ``chance`` and ``regret`` of the
-        recommended; ``guideline``: see :mod:`metriscope.recommendation.guideline`; ``queries`` (0
-        where the goal is one number a run), ``seeds``, ``missing`` (loss to why it was not
-        compared), ``answer`` (two sentences) and ``notes``.
+        ``sure``: ``clear``, ``tied`` with those in ``alike``, or ``unknown``: of one seed, where
+        all the others are alike, of too few queries, or where a loss that finished runs could not
+        be compared; ``rows`` of the losses that were compared, the recommended first, then by
+        the mean: ``difference`` is this loss minus the recommended, ``p`` after Holm's correction
+        over all pairs, ``best`` and ``regret`` as in :class:`~metriscope.statistics.Rank`,
+        ``never`` the seeds that did not reach the target of ``fast``, whose mean and differences
+        have no interval; ``tied``: losses of exactly the same mean as the recommended, which only
+        stands before them in the list; ``chance`` and ``regret`` of the recommended;
+        ``untrained``: the score of the untrained features, None where it is not known;
+        ``guideline``: see :mod:`metriscope.recommendation.guideline`; ``queries`` (0 where the
+        goal is one number a run), ``seeds``, ``missing`` (loss to why it was not compared),
+        ``answer`` (two sentences) and ``notes``.
 
     Raises:
         InputError: no such goal.
     """
     one_of("goal", goal, GOALS)
     outcomes = outcomes_for(goal, results, folder)
-    rows = _rows(outcomes, level) if len(outcomes.values) > 1 else []
+    started = at_start(results, outcomes) if goal == "fast" else None
+    compared = len(outcomes.values) > 1 and started is None
+    rows = _rows(outcomes, never(results, outcomes) if goal == "fast" else {}, level, compared)
     best: Mapping[str, Any] = rows[0] if rows else {}
-    alike = [row["loss"] for row in rows[1:] if row["alike"]]
-    seeds = len(outcomes.seeds) if rows else 0
     said = {
         "goal": goal,
         "score": AIMS[goal].score,
@@ -53,31 +67,55 @@ def recommend(
         "better": AIMS[goal].better,
         "level": level,
         "loss": best.get("loss"),
-        "reason": None if rows else words.reason(results, outcomes, AIMS[goal].score),
-        "sure": "unknown" if seeds < 2 else "tied" if alike else "clear",
-        "alike": alike,
+        "reason": None if rows else started or words.reason(results, outcomes, AIMS[goal].score),
+        "alike": [row["loss"] for row in rows[1:] if row["alike"]],
+        "tied": [row["loss"] for row in rows[1:] if abs(row["mean"] - best["mean"]) < SAME],
         "rows": rows,
         "regret": best.get("regret"),
         "chance": best.get("best"),
+        "untrained": caveats.untrained(AIMS[goal].score, results),
         "guideline": guideline.judge(goal, rows, level),
         "queries": _queries(outcomes),
-        "seeds": seeds,
+        "seeds": len(outcomes.seeds) if rows else 0,
         "missing": words.missing(results, outcomes),
     }
-    said["answer"] = words.answer(said)
-    said["notes"] = [*outcomes.notes, *words.notes(said, results), *_cost(said, results, folder)]
+    said["sure"] = _sure(said, results)
+    warned = caveats.found(said, results)
+    cost = _cost(said, results, folder)
+    said["answer"], rest = words.answer(said, [*warned, *cost])
+    said["notes"] = [*rest, *outcomes.notes, *words.notes(said, results)]
     found: Mapping[str, Any] = plain_json(said)
     return found
 
 
-def _rows(outcomes: Outcomes, level: float) -> list[dict[str, Any]]:
-    """One a loss, best first; each but the first compared with the first."""
+def _sure(said: Mapping[str, Any], results: Results) -> str:
+    asked = caveats.asked(said, results)
+    few = asked is not None and asked < caveats.HARDLY
+    if said["seeds"] < 2 or few or caveats.left_out(said["missing"], results):
+        return "unknown"
+    return "tied" if said["alike"] else "clear"
+
+
+def _rows(
+    outcomes: Outcomes, unreached: Mapping[str, int], level: float, compared: bool
+) -> list[dict[str, Any]]:
+    """One a loss, best first; each but the first compared with the first, among all pairs."""
+    if not compared:
+        return []
     ranks = rank_all(outcomes, confidence=1 - level)
     first, *others = (rank.loss for rank in ranks)
-    pairs = compare(outcomes, [(loss, first) for loss in others], level=level)
-    return [
+    every = [*((loss, first) for loss in others), *combinations(others, 2)]
+    pairs = compare(outcomes, every, level=level)[: len(others)]
+    rows = [
         _row(outcomes, rank, pair, level) for rank, pair in zip(ranks, [None, *pairs], strict=True)
     ]
+    for row in rows:
+        row["never"] = unreached.get(row["loss"], 0)
+        if row["never"]:  # a time that did not end has no mean to put an interval around
+            row["low"] = row["high"] = None
+        if row["never"] or rows[0]["never"]:
+            row["difference_low"] = row["difference_high"] = None
+    return rows
 
 
 def _row(outcomes: Outcomes, rank: Rank, pair: Pair | None, level: float) -> dict[str, Any]:
@@ -115,7 +153,7 @@ def _queries(outcomes: Outcomes) -> int:
     return int(next(iter(outcomes.values.values())).shape[1])
 
 
-def _cost(said: Mapping[str, Any], results: Results, folder: Path | None) -> list[str]:
+def _cost(said: Mapping[str, Any], results: Results, folder: Path | None) -> list[caveats.Caveat]:
     """What a compact or fast loss gives up in validation Recall@1."""
     loss = said["loss"]
     if loss is None or said["goal"] not in ("compact", "fast"):

@@ -14,6 +14,7 @@ from metriscope.types import Results, RunResult
 Goal = Literal["top1", "recall@10", "compact", "fast"]
 GOALS: tuple[Goal, ...] = ("top1", "recall@10", "compact", "fast")
 TRACE = "val.recall@1"  # the column; of each epoch, of at most 1,000 validation rows
+SAME = 1e-12  # means that differ by less are rounded differently, no more
 SHARE = 0.98  # of the best loss's final mean, which is the target
 
 
@@ -71,8 +72,11 @@ def outcomes_for(goal: Goal, results: Results, folder: Path | None) -> Outcomes:
     aim = AIMS[goal]
     if goal != "fast":
         found = gather(results, folder, aim.score, "validation")
+        if goal == "compact":
+            found = replace(found, lower=0.0)
         return replace(found, higher=aim.better == "higher")
     target = target_of(results)
+    last = max((run.spec.epochs for run in results.runs), default=0)
 
     def epochs(run: RunResult) -> float | None:
         curve = _curve(run)
@@ -81,7 +85,36 @@ def outcomes_for(goal: Goal, results: Results, folder: Path | None) -> Outcomes:
         first = _first(curve, target)
         return float(run.spec.epochs + 1 if first is None else first)
 
-    return paired(results, aim.score, epochs, higher=False, grain=1.0)[0]
+    found = paired(results, aim.score, epochs, higher=False, grain=1.0)[0]
+    return replace(found, lower=0.0, upper=last + 1.0)
+
+
+def at_start(results: Results, outcomes: Outcomes) -> str | None:
+    """Why ``fast`` has no answer, where most runs are at the target before any update."""
+    epochs = [float(one) for of in outcomes.values.values() for one in of[:, 0]]
+    there = sum(epoch == 0 for epoch in epochs)
+    if 2 * there <= len(epochs):
+        return None
+    return (
+        f"Before any update the head already reaches {target_of(results) or 0:.3f}, "
+        f"{100 * SHARE:.0f} % of the best loss's Recall@1, in {there} of {len(epochs)} runs: there "
+        "is nothing to be fast at."
+    )
+
+
+def never(results: Results, outcomes: Outcomes) -> dict[str, int]:
+    """Of each loss compared for ``fast``, in how many of its seeds the target was not reached."""
+    target, runs = target_of(results), results.by_loss()
+    return {
+        loss: sum(
+            target is not None
+            and (curve := _curve(run)) is not None
+            and _first(curve, target) is None
+            for run in runs[loss]
+            if run.spec.seed in outcomes.seeds
+        )
+        for loss in outcomes.values
+    }
 
 
 def target_of(results: Results) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metriscope.recommendation.goals import AIMS, Goal
+from metriscope.recommendation.goals import AIMS, SAME, Goal
 from metriscope.recommendation.words import listed, p_value
 
 _FINE = ("triplet", "scl")
@@ -70,13 +70,24 @@ def judge(goal: Goal, rows: Sequence[Mapping[str, Any]], level: float) -> dict[s
     alike = [row["loss"] for row in rest if row["alike"]]
     said["verdict"] = "cannot be told" if alike else "agrees" if agrees else "disagrees"
     best, other = first[0], rest[0]
-    said["for" if agrees else "against"].insert(0, _ahead(goal, best, other, agrees, level))
-    if alike and best["seeds"] > 1:
+    same = abs(best["mean"] - other["mean"]) < SAME
+    if same:
+        said["against" if agrees else "for"].insert(0, _level(best, other))
+    else:
+        said["for" if agrees else "against"].insert(0, _ahead(goal, best, other, agrees, level))
+    if alike and best["seeds"] > 1 and not (same and alike == [other["loss"]]):
         names = "does not name" if agrees else "names"
         said["against" if agrees else "for"].insert(
             0, f"It {names} {listed(alike)}, which cannot be told apart from {best['loss']}."
         )
     return said
+
+
+def _level(best: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    return (
+        f"On these data {other['loss']} does exactly as well as {best['loss']}: both have "
+        f"{best['mean']:.4g}."
+    )
 
 
 def _ahead(
@@ -90,8 +101,8 @@ def _ahead(
     if other["p"] is None:
         return f"{said}; of one seed, so another may turn it round."
     sign = -1 if AIMS[goal].better == "higher" else 1
+    by, tested = f"by {sign * other['difference']:.3g}", f"adjusted p {p_value(other['p'])}"
+    if other["difference_low"] is None:
+        return f"{said} ({by}, {tested})."
     low, high = sorted(sign * other[f"difference_{end}"] for end in ("low", "high"))
-    return (
-        f"{said} (by {sign * other['difference']:.3g}, {100 * (1 - level):.0f} % interval "
-        f"{low:.3g} to {high:.3g}, adjusted p {p_value(other['p'])})."
-    )
+    return f"{said} ({by}, {100 * (1 - level):.0f} % interval {low:.3g} to {high:.3g}, {tested})."

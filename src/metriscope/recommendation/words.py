@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from metriscope.recommendation.caveats import Caveat
 from metriscope.recommendation.goals import AIMS, SHARE, Aim, target_of
 from metriscope.statistics import Difference, Outcomes
 from metriscope.types import Results, RunResult
 
 NAMED = 3  # losses in a sentence; the others are counted
+_WORDS = ("every", "its", "one", "only", "the")  # that a clause here may begin with
 
 
-def answer(said: Mapping[str, Any]) -> str:
-    """Two sentences for a busy person."""
+def answer(said: Mapping[str, Any], warned: Sequence[Caveat]) -> tuple[str, list[str]]:
+    """Two sentences for a busy person, and those that they left no room for.
+
+    The first says which loss, and how well it did; the second what cannot be told apart from it,
+    with the caveat that matters most, or that caveat alone where nothing else matters then.
+    """
     if said["loss"] is None:
-        return f"No loss can be recommended. {said['reason']}"
+        return f"No loss can be recommended. {said['reason']}", []
     best, aim = said["rows"][0], AIMS[said["goal"]]
     where = f"{said['queries']:,} validation queries" if said["queries"] else "the validation part"
     sure = f"{100 * (1 - said['level']):.0f} %"
@@ -25,29 +31,51 @@ def answer(said: Mapping[str, Any]) -> str:
     elif best["queries_low"] is not None:
         of_queries = _range(aim, best["queries_low"], best["queries_high"])
         within.append(f"{sure} interval {of_queries} over queries alone")
-    within.append("one seed" if said["seeds"] == 1 else f"{said['seeds']} seeds")
-    first = f"Take {said['loss']}: {aim.says(best['mean'])} on {where} ({', '.join(within)})."
-    return f"{first} {_others(said)}"
+    if best["never"]:
+        within.append(f"not reached in {best['never']} of {_count(said['seeds'], 'seed')}")
+    else:
+        within.append("one seed" if said["seeds"] == 1 else f"{said['seeds']} seeds")
+    grave = bool(warned) and warned[0].grave
+    head = f"{said['loss']} comes first" if grave else f"Take {said['loss']}"
+    first = f"{head}: {aim.says(best['mean'])} on {where} ({', '.join(within)})."
+    others, rest = _others(said), [_sentence(one.text) for one in warned[1:]]
+    if grave:
+        return f"{first} {_sentence(warned[0].text)}", [_sentence(others), *rest]
+    second = f"{others}; {warned[0].text}" if warned else others
+    return f"{first} {_sentence(second)}", rest
 
 
 def _others(said: Mapping[str, Any]) -> str:
-    step, alike = AIMS[said["goal"]].step, said["alike"]
-    if said["sure"] == "unknown":
-        return (
-            "Nobody can say from one seed whether another would put another loss first: run three "
-            "or more (--seeds 3) before anything depends on it."
-        )
-    if said["sure"] == "clear":
-        nearest = said["rows"][1]
-        every = "The other loss" if len(said["rows"]) == 2 else "Every other loss"
-        return (
-            f"{every} is worse; the nearest, {nearest['loss']}, by "
-            f"{step(nearest['difference'])} (adjusted p {p_value(nearest['p'])})."
-        )
-    return (
-        f"{listed(alike)} cannot be told apart from it; the expected cost of choosing wrong is "
-        f"{step(said['regret'])}."
-    )
+    """How the others stand to it, as a clause."""
+    step, alike, rows = AIMS[said["goal"]].step, said["alike"], said["rows"]
+    if said["seeds"] < 2:
+        return "one seed cannot say whether another would put another loss first (use --seeds 3)"
+    if not alike:
+        near = rows[1]
+        every = f"{near['loss']} is worse" if len(rows) == 2 else "every other loss is worse"
+        if len(rows) > 2 and said["missing"]:
+            every = "the others compared are worse"
+        nearest = "" if len(rows) == 2 else f", the nearest, {near['loss']},"
+        return f"{every}{nearest} by {step(near['difference'])} (adjusted p {p_value(near['p'])})"
+    costs = "" if said["regret"] is None else f" (expected cost of choosing wrong: {_cost(said)})"
+    return f"{listed(alike)} cannot be told apart from it{costs}"
+
+
+def _cost(said: Mapping[str, Any]) -> str:
+    """``0.012``; a cost that would be shown as 0 is small, not nothing."""
+    aim, cost = AIMS[said["goal"]], said["regret"]
+    return aim.step(cost) if float(aim.number(cost)) or not cost else f"under {_least(aim)}"
+
+
+def _least(aim: Aim) -> str:
+    return "0.1 epochs" if aim.unit else "0.001"
+
+
+def _sentence(clause: str) -> str:
+    """Names are not capitalised: they would be other names."""
+    word = clause.split(maxsplit=1)[0]
+    start = clause[0].upper() if word in _WORDS else clause[0]
+    return f"{start}{clause[1:]}."
 
 
 def reason(results: Results, outcomes: Outcomes, score: str) -> str:
@@ -68,42 +96,52 @@ def reason(results: Results, outcomes: Outcomes, score: str) -> str:
 def missing(results: Results, outcomes: Outcomes) -> dict[str, str]:
     """Why losses were not compared."""
     runs = results.by_loss()
-    return {
-        loss: _why(runs[loss], count, len(outcomes.seeds))
-        for loss, count in (outcomes.missing or {}).items()
-    }
+    return {loss: _why(runs[loss], outcomes.why[loss]) for loss in outcomes.missing or {}}
 
 
-def _why(runs: Sequence[RunResult], scored: int, wanted: int) -> str:
+def _why(runs: Sequence[RunResult], why: str) -> str:
     failed = [run for run in runs if run.status == "failed"]
-    said = f"scored with {scored} of {len(runs)} seeds"
-    if failed:
-        first = ((failed[0].error or "").strip() or "no reason was kept").splitlines()[0]
-        return f"{said}; seed {failed[0].spec.seed} failed: {first[:200]}"
-    return said if scored < wanted else f"{said}, but not with those that are compared"
+    if not failed:
+        return why
+    first = ((failed[0].error or "").strip() or "no reason was kept").splitlines()[0]
+    return f"{why}; seed {failed[0].spec.seed} failed: {first[:200]}"
 
 
 def notes(said: Mapping[str, Any], results: Results) -> list[str]:
     """What else a person should know."""
     if said["loss"] is None:
         return []
-    found = []
-    if said["sure"] == "tied":
-        near = next(row for row in said["rows"] if row["loss"] == said["alike"][0])
-        half = (near["difference_high"] - near["difference_low"]) / 2
-        found.append(
-            f"So many seeds and queries can only show differences from {near['loss']} above about "
-            f"{AIMS[said['goal']].step(half)}."
-        )
+    found = [*_resolution(said)]
     if said["seeds"] == 2:
         found.append("Two seeds hardly say how much seeds matter: intervals are wide.")
     if results.about.get("tuning"):
         found.append(
-            "Settings were tuned on the same validation part, which flatters every loss a little."
+            "Settings were tuned on the same validation part, which flatters losses, those with "
+            "more parameters most."
         )
     if said["goal"] == "fast":
         found += _about_speed(said, results)
     return found
+
+
+def _resolution(said: Mapping[str, Any]) -> list[str]:
+    """How large a difference must be to be seen, where one was not."""
+    aim = AIMS[said["goal"]]
+    near = next((row for row in said["rows"] if row["alike"]), None)
+    if near is None or near["difference_low"] is None:
+        return []
+    half = (near["difference_high"] - near["difference_low"]) / 2
+    if not float(aim.number(half)):
+        return []
+    seeds = _count(said["seeds"], "seed")
+    of = f"{seeds} and {_count(said['queries'], 'query')}" if said["queries"] else seeds
+    return [f"{of} can only show differences from {near['loss']} above about {aim.step(half)}."]
+
+
+def _count(number: int, of: str) -> str:
+    """``1 seed``, ``400 queries``."""
+    many = {"query": "queries"}.get(of, f"{of}s")
+    return f"{number:,} {of if number == 1 else many}"
 
 
 def _about_speed(said: Mapping[str, Any], results: Results) -> list[str]:
@@ -112,21 +150,25 @@ def _about_speed(said: Mapping[str, Any], results: Results) -> list[str]:
         f"Epochs until validation Recall@1 is first {target:.3f}, {100 * SHARE:.0f} % of the best "
         "loss's final mean (of at most 1,000 validation rows)."
     ]
-    last = max(run.spec.epochs for run in results.runs)
-    never = [row["loss"] for row in said["rows"] if row["mean"] > last]
-    if never:
+    late = [
+        f"{row['loss']} in {row['never']} of {_count(row['seeds'], 'seed')}"
+        for row in said["rows"]
+        if row["never"]
+    ]
+    if late:
         found.append(
-            f"Never reached by {listed(never)}: counted as one epoch more than there were."
+            f"Not reached by {listed(late)}: counted as one epoch more than there were, so no "
+            "interval is given."
         )
     return found
 
 
-def cost(loss: str, best: str, difference: Difference) -> str:
+def cost(loss: str, best: str, difference: Difference) -> Caveat:
     """What the goal costs in Recall@1."""
     low, high = difference.interval or (difference.mean, difference.mean)
-    return (
+    return Caveat(
         f"{loss} is not the best at retrieval: validation Recall@1 of {best} is higher by "
-        f"{difference.mean:.3f} ({low:.3f} to {high:.3f})."
+        f"{difference.mean:.3f} ({low:.3f} to {high:.3f})"
     )
 
 

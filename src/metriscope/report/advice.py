@@ -50,7 +50,10 @@ class Guideline:
 
 @dataclass(frozen=True)
 class Advice:
-    """See :func:`metriscope.recommendation.recommend`. ``loss`` is None where none can be named."""
+    """See :func:`metriscope.recommendation.recommend`. ``loss`` is None where none can be named.
+
+    ``problems``: what findings say against that loss.
+    """
 
     goal: str
     score: str
@@ -61,6 +64,8 @@ class Advice:
     missing: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     guideline: Guideline | None
+    untrained: float | None = None
+    problems: tuple[str, ...] = ()
 
 
 def read(results: Results) -> Advice | None:
@@ -84,12 +89,28 @@ def read(results: Results) -> Advice | None:
             tuple((str(loss), str(why)) for loss, why in dict(said["missing"]).items()),
             _texts(said["notes"]),
             None if guideline is None else _guideline(guideline),
+            _number(said.get("untrained")),
+            _problems(results, said["loss"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"the recommendation in results.json is not what a comparison writes ({error!r}): run "
             "`metriscope compare` again with the same --out; finished runs are not repeated."
         ) from error
+
+
+def against(said: Advice) -> list[str]:
+    """A sentence, if findings speak against the loss."""
+    if not said.problems:
+        return []
+    return [
+        f"Before you take {said.loss}, look at what was found about it: {'; '.join(said.problems)}."
+    ]
+
+
+def _problems(results: Results, loss: object) -> tuple[str, ...]:
+    found = [f for f in results.findings if f.severity == "problem" and f.loss and f.loss == loss]
+    return tuple(f"{problem.code}: {problem.title}" for problem in found)
 
 
 def _ranked(row: Mapping[str, Any]) -> Ranked:

@@ -12,10 +12,10 @@ from metriscope.report.evidence import Evidence
 from metriscope.report.page import Page, Part, Section, terms, to_html
 from metriscope.report.panels import PANELS
 from metriscope.report.panels.base import Panel
+from metriscope.report.tables import answer
 from metriscope.report.words import listed
 from metriscope.types import Results, RunResult
 
-LEAD = "answer"  # the panel whose caption the page begins with
 _SHOWN = 3  # names of datasets in the title
 _NAMED = 5  # runs that a warning names
 
@@ -68,10 +68,10 @@ def page(evidence: Evidence) -> str:
 
 def _leads(evidence: Evidence) -> list[tuple[str, str]]:
     """The answer for each dataset; one that is alone has no name."""
-    says, parts = PANELS.get(LEAD)().caption, evidence.parts
+    parts = evidence.parts
     if len(parts) < 2:
-        return [("", says(evidence))]
-    return [(name, says(part)) for name, part in parts.items()]
+        return [("", answer(evidence.results))]
+    return [(name, answer(part.results)) for name, part in parts.items()]
 
 
 def _part(place: int, name: str, evidence: Evidence) -> Part:
@@ -99,7 +99,7 @@ def _section(name: str, prefix: str, panel: Panel, evidence: Evidence) -> Sectio
     return Section(
         prefix + name.replace("_", "-"),
         panel.title,
-        "" if name == LEAD else panel.caption(evidence),
+        panel.caption(evidence),
         table,
         panel.layout,
         panel.plot(evidence),

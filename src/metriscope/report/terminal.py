@@ -5,6 +5,7 @@ Readable at any width and without colour.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,21 @@ def _advice(results: Results, console: Console) -> None:
     said = advice.read(results)
     if said and any(loss not in answer for loss in said.alike):
         wrapped(console, f"Cannot be told apart from it: {listed(said.alike, 10)}.")
+    for sentence in advice.against(said) if said else ():
+        wrapped(console, sentence)
     if said and said.guideline:
-        losses = listed(said.guideline.losses, 10)
-        wrapped(console, f"The paper's guideline ({losses}): {said.guideline.verdict}.")
+        would = _either(said.guideline.losses)
+        judged = _VERDICTS.get(said.guideline.verdict, said.guideline.verdict)
+        wrapped(console, f"The paper's guideline would take {would}: {judged}.")
+
+
+_VERDICTS = {
+    "agrees": "on these rows that is right",
+    "disagrees": "on these rows that is wrong",
+    "cannot be told": "on these rows neither right nor wrong can be told",
+    "not tested": "not tested here, where only one side was compared",
+}
+
+
+def _either(names: Sequence[str]) -> str:
+    return listed(names, 10).replace(", ", " or ") if len(names) == 2 else listed(names, 10)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,10 +19,12 @@ class Outcomes:
         score: its name. higher: whether more is better.
         values: loss to (s, q): a row a seed, a column a query. A score that is one number a run
             has q = 1 and ``per_query`` False.
-        seeds: (s,) of the rows. Losses whose runs failed for a seed that others have are left out
-            of ``values`` and named in ``missing``, with how many seeds they have.
+        seeds: (s,) of the rows, which all losses in ``values`` have.
         per_query: whether columns are queries.
+        missing: losses that are not in ``values``, with how many seeds they have. why: the same
+            losses, with a few words on why they cannot be compared.
         grain: the step in which values come, 1 of whole numbers; 0 where there is none.
+        lower, upper: what a value can be at least and at most; infinite where nobody knows.
         notes: sentences about what was left out, and why.
     """
 
@@ -33,6 +36,9 @@ class Outcomes:
     missing: Mapping[str, int] | None = None
     grain: float = 0.0
     notes: tuple[str, ...] = ()
+    why: Mapping[str, str] = field(default_factory=dict)
+    lower: float = -math.inf
+    upper: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,8 @@ class Rank:
             the last but those that are told to be worse, Holm's correction over all pairs; None of
             one seed.
         best: share of the resamples in which it is the best; None of one seed.
-        regret: mean over the resamples of how far it lies behind the best of each; None likewise.
+        regret: mean over the resamples of how far it lies behind the best of each, no more than
+            its mean can be improved by; None likewise.
     """
 
     loss: str

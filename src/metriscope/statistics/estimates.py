@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from metriscope.statistics._crossed import Mean, by_seed, crossed
 from metriscope.statistics._nouns import Difference, Estimate, Outcomes
-from metriscope.statistics.intervals import of_mean, of_share, wilson
+from metriscope.statistics.intervals import of_mean, of_share, wilson, within
 from metriscope.types import Interval
 
 RESAMPLES = 1000
+_FURTHEST = 1.5  # end of the interval of a share, in half widths of mean ± t·error
 _TIE = 1e-12  # two values of a query that differ by less are rounded differently, no more
 
 
@@ -26,7 +28,8 @@ def estimate(
     Args:
         values: two queries at least, or it is :func:`seeds_estimate`.
         confidence: of the intervals.
-        resamples, seed: of the bootstrap over queries, which values of 0 and 1 do not need.
+        resamples, seed: of the bootstrap over queries, which values of 0 and 1 do not need; of 0
+            resamples others have no ``queries_interval``.
     """
     s, q = values.shape
     if q < 2:
@@ -50,12 +53,16 @@ def estimate(
     )
 
 
-def of_outcomes(outcomes: Outcomes, loss: str, *, confidence: float = 0.95) -> Estimate:
-    """Of one of the losses."""
+def of_outcomes(
+    outcomes: Outcomes, loss: str, *, confidence: float = 0.95, resamples: int = RESAMPLES
+) -> Estimate:
+    """Of one of the losses; the interval holds nothing that the score cannot be."""
     values = outcomes.values[loss]
     if outcomes.per_query:
-        return estimate(values, confidence=confidence)
-    return seeds_estimate(values[:, 0], confidence=confidence, grain=outcomes.grain)
+        found = estimate(values, confidence=confidence, resamples=resamples)
+    else:
+        found = seeds_estimate(values[:, 0], confidence=confidence, grain=outcomes.grain)
+    return replace(found, interval=within(found.interval, outcomes.lower, outcomes.upper))
 
 
 def difference(first: np.ndarray, second: np.ndarray, *, confidence: float = 0.95) -> Difference:
@@ -159,6 +166,8 @@ def _of_queries(
     mean = float(values.mean())
     if _binary(values):
         return of_share(mean, q, confidence)
+    if not resamples:
+        return None
     if s == 1:
         return of_mean(values[0], confidence, resamples, seed)
     drawn = np.random.default_rng(seed).integers(s, size=q)
@@ -169,17 +178,21 @@ def _of_queries(
 def _of_share(found: Mean, queries: int, confidence: float) -> Interval:
     """Of values from 0 to 1: symmetric in log(share / (1 − share)), so it stays there.
 
-    Coverage of 95 % intervals of shares of 0.98, 200 queries, 3 and 10 seeds, was 94 to 97 %; that
-    of mean ± t·error, 91 to 95 %.
+    But no end is further from the mean than 3/2 of mean ± t·error: two seeds of 574 queries, one
+    of which missed one, would have [0.002, 1.000] otherwise, and have [@one@] so. Lowest coverage
+    of 95 % intervals of shares of 0.5 to 0.995, 26 to 2,000 queries, 2 to 5 seeds: @cov@ %; of
+    mean ± t·error, 84 %.
     """
     from scipy.special import expit, logit
 
     share = found.value
     if share in (0, 1):
         return wilson(queries * int(share), queries, confidence)
-    half = (found.interval(confidence).high - share) / (share * (1 - share))
-    low, high = expit(logit(share) + np.array([-half, half]))
-    return Interval(float(low), float(high))
+    half = found.interval(confidence).high - share
+    low, high = expit(logit(share) + np.array([-half, half]) / (share * (1 - share)))
+    return Interval(
+        max(float(low), share - _FURTHEST * half), min(float(high), share + _FURTHEST * half)
+    )
 
 
 def _unit(values: np.ndarray) -> bool:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
 from metriscope import kept
 from metriscope.statistics._nouns import Outcomes
+from metriscope.text import plain
 from metriscope.types import Queries, Results, RunResult
 
+_LISTED = 10  # seeds and losses in a sentence
 QUERIED = ("recall@1", "recall@5", "recall@10", "r_precision", "map@r")
 VALIDATION = "val."
 
@@ -22,10 +25,14 @@ Value = Callable[[RunResult], float | None]
 def gather(results: Results, folder: Path | None, score: str, part: str = "test") -> Outcomes:
     """A score of every loss of one dataset, paired by seed, and by query where that was kept.
 
-    A run that failed, or whose score is undefined, is never used. The seeds compared are those
-    that keep the most runs of losses that have them all (of equals, the most seeds); a loss that
-    lacks one of them is left out and named. Where a run's queries were not kept, or are others
-    than those of the rest, every run is one number.
+    A run that failed, or whose score is undefined, is never used, and losses are compared on the
+    seeds that all of them have: a seed that one of them lacks is left out, which ``notes`` says.
+    Rather than to fall to one seed, or to none, losses are left out that lack the two seeds that
+    most have, if more than half of the losses stay; they are in ``missing``, and ``why`` says why.
+
+    Where a run's queries were not kept, or are others
+    than those of the rest, every run is one number. Bounds are those of shares, for the scores in
+    ``QUERIED``.
 
     Args:
         results: of one dataset.
@@ -38,6 +45,8 @@ def gather(results: Results, folder: Path | None, score: str, part: str = "test"
     name = score.removeprefix(VALIDATION)
     stored = f"{VALIDATION}{name}" if part == "validation" else score
     outcomes, runs = paired(results, score, lambda run: run.scores.get(stored))
+    if name in QUERIED:
+        outcomes = replace(outcomes, lower=0.0, upper=1.0)
     if folder is None or name not in QUERIED or not runs:
         return outcomes
     found, why = _queries(folder, runs, name, part)
@@ -63,7 +72,7 @@ def paired(
         number = value(run) if run.status == "done" else None
         if number is not None and math.isfinite(number):
             kept_of.setdefault(run.spec.seed, run)
-    seeds = _seeds({loss: frozenset(of) for loss, of in runs.items()})
+    seeds = _common({loss: frozenset(of) for loss, of in runs.items()})
     whole = {
         loss: [of[seed] for seed in seeds]
         for loss, of in runs.items()
@@ -73,46 +82,75 @@ def paired(
         loss: np.array([[value(run)] for run in of], dtype=np.float64) for loss, of in whole.items()
     }
     missing = {loss: len(of) for loss, of in runs.items() if loss not in whole}
-    return (
-        Outcomes(
-            score,
-            values,
-            seeds,
-            higher,
-            False,
-            missing,
-            grain,
-            _left_out(runs, seeds, whole),
-        ),
-        whole,
+    found = Outcomes(
+        score,
+        values,
+        seeds,
+        higher,
+        False,
+        missing,
+        grain,
+        _left_out(runs, seeds, whole),
+        {loss: _why(tuple(runs[loss]), seeds) for loss in missing},
     )
+    return found, whole
 
 
-def _seeds(of: Mapping[str, frozenset[int]]) -> tuple[int, ...]:
-    """The set of seeds with the most runs of losses that have them all; of equals the largest."""
-    sets = set(of.values())
-    sets |= {a & b for a in sets for b in sets}
+def _common(of: Mapping[str, frozenset[int]]) -> tuple[int, ...]:
+    """The seeds to compare on: those that all losses have which have the two that most have.
 
-    ordered = sorted((tuple(sorted(seeds)) for seeds in sets), reverse=True)
+    Of pairs of seeds that equally many have, the one with the most seeds in common. One seed, that
+    most have, where no two are common to more than half of the losses.
+    """
+    sets = [seeds for seeds in of.values() if seeds]
+    every = sorted(frozenset().union(*sets))
 
-    def worth(seeds: tuple[int, ...]) -> tuple[int, int]:
-        return len(seeds) * sum(found.issuperset(seeds) for found in of.values()), len(seeds)
+    def shared(seeds: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+        having = [found for found in sets if found.issuperset(seeds)]
+        return len(having), tuple(sorted(frozenset.intersection(*having))) if having else ()
 
-    return max(ordered, key=worth, default=())
+    for size, least in ((2, len(sets) / 2), (1, 0)):
+        # Of equals the first: max keeps it.
+        most, common = max(
+            map(shared, combinations(every, size)),
+            key=lambda found: (found[0], len(found[1])),
+            default=(0, ()),
+        )
+        if most > least:
+            return common
+    return ()
 
 
 def _left_out(
     runs: Mapping[str, Mapping[int, RunResult]], seeds: tuple[int, ...], whole: Mapping[str, object]
 ) -> tuple[str, ...]:
-    """Seeds that some losses have and others lack."""
+    """Seeds that some of the compared losses have and others lack, and which lack them."""
     others = sorted({seed for loss in whole for seed in runs[loss]} - set(seeds))
     if not others:
         return ()
-    one = len(others) == 1
+    lacking = [plain(loss)[:40] for loss in whole if not runs[loss].keys() >= set(others)]
+    them = "it" if len(others) == 1 else "them"
     return (
-        f"{'Seed' if one else 'Seeds'} {', '.join(map(str, others))} left out: not every loss "
-        f"finished {'it' if one else 'them'}.",
+        f"{_numbered(others)} left out of the comparison: not every loss finished {them} "
+        f"(without: {', '.join(lacking[:_LISTED])}{', …' if len(lacking) > _LISTED else ''}).",
     )
+
+
+def _why(own: tuple[int, ...], seeds: tuple[int, ...]) -> str:
+    """A loss with those seeds is not compared."""
+    if not own:
+        return "no finished run has this score"
+    common = "too few seeds" if set(own) & set(seeds) else "no seed"
+    return (
+        f"{common} in common with the others: it has {_numbered(sorted(own)).lower()}, and "
+        f"{_numbered(seeds).lower()} {'is' if len(seeds) == 1 else 'are'} compared"
+    )
+
+
+def _numbered(seeds: Sequence[int]) -> str:
+    """``Seed 1``, ``Seeds 1, 2``."""
+    some = ", ".join(map(str, seeds[:_LISTED]))
+    return f"Seed{'' if len(seeds) == 1 else 's'} {some}{', …' if len(seeds) > _LISTED else ''}"
 
 
 def _queries(

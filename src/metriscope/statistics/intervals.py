@@ -47,3 +47,10 @@ def wilson(right: int, n: int, confidence: float) -> Interval:
     half = z * ((share * (1 - share) + weight / 4) / n) ** 0.5
     low, high = (centre - half) / (1 + weight), (centre + half) / (1 + weight)
     return Interval(max(low, 0.0) if right else 0.0, min(high, 1.0) if right < n else 1.0)
+
+
+def within(interval: Interval | None, lower: float, upper: float) -> Interval | None:
+    """The part of it from ``lower`` to ``upper``."""
+    if interval is None:
+        return None
+    return Interval(*(min(max(end, lower), upper) for end in interval))

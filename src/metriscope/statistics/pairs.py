@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from metriscope.statistics._nouns import Difference, Outcomes, Pair
 from metriscope.statistics.estimates import difference, seeds_difference
+from metriscope.statistics.intervals import within
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -44,8 +46,11 @@ def compare(
 def _difference(outcomes: Outcomes, first: str, second: str, confidence: float) -> Difference:
     a, b = outcomes.values[first], outcomes.values[second]
     if outcomes.per_query:
-        return difference(a, b, confidence=confidence)
-    return seeds_difference(a[:, 0], b[:, 0], confidence=confidence, grain=outcomes.grain)
+        found = difference(a, b, confidence=confidence)
+    else:
+        found = seeds_difference(a[:, 0], b[:, 0], confidence=confidence, grain=outcomes.grain)
+    most = outcomes.upper - outcomes.lower
+    return replace(found, interval=within(found.interval, -most, most))
 
 
 def _verdict(p: float | None, level: float) -> str:

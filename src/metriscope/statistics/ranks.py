@@ -23,7 +23,7 @@ def rank_all(
     it should be. Their part of a draw is a random combination of the seeds' own deviations,
     Student's t with S − 1 degrees of freedom in any direction. (Its χ² is held above its 5 %
     quantile: of 2 seeds Student's t has no mean, so there would be no regret.) What both contain
-    is taken from the queries' part.
+    is taken from the queries' part. A draw beyond what the score can be is taken as its end.
 
     Args:
         outcomes: of the losses.
@@ -43,11 +43,13 @@ def rank_all(
         return tuple(
             Rank(losses[i], sign * float(means[i]), int(ranks[i]), None, None, None) for i in order
         )
-    drawn = resampled(values, draws, seed, outcomes.grain)  # (draws, l)
+    least, most = sorted((sign * outcomes.lower, sign * outcomes.upper))
+    drawn = resampled(values, draws, seed, outcomes.grain).clip(least, most)  # (draws, l)
     top = drawn.max(1, keepdims=True)
     first = drawn == top
     best = (first / first.sum(1, keepdims=True)).mean(0)  # losses that tie share a draw
-    regret = (top - drawn).mean(0)
+    # Clipped, draws are no longer centred on the mean: nothing can be gained beyond the end.
+    regret = np.minimum((top - drawn).mean(0), np.maximum(most - means, 0.0))
     better, worse = _told_apart(outcomes, 1 - confidence)
     return tuple(
         Rank(

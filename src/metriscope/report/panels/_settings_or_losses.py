@@ -106,9 +106,15 @@ def _verdict(setting: Spread, between: Spread | None) -> str:
         return "no more than chance explains"
     if between is None:
         return "more than chance explains; there is no second loss to hold that against"
-    if setting.width > between.width:
-        return "the setting matters more than the choice of loss"
-    return "more than chance explains, but less than the choice of loss"
+    if between.chance is not None:
+        by_seeds = math.hypot(setting.chance, between.chance)  # of the difference of two ranges
+        if setting.width - between.width > by_seeds:
+            return "the setting matters more than the choice of loss"
+        if between.width - setting.width > by_seeds:
+            return "more than chance explains, but less than the choice of loss"
+    return (
+        "more than chance explains; whether it matters more than the choice of loss cannot be told"
+    )
 
 
 def _leaders(recalls: Mapping[str, Mapping[Any, Cell]], sweep: Sweep) -> str:

@@ -40,7 +40,7 @@ class Answer(Panel):
         heads = _advice.heads(advised) if advised else _DESCRIBED
         return Table(
             "Losses on the validation part, best first" if advised else "Losses by Recall@1",
-            self.caption(evidence),
+            " ".join(filter(None, (tables.answer(evidence.results), self.caption(evidence)))),
             (Column("Data set", words=True), *heads) if several else heads,
             tuple(rows),
         )
@@ -60,19 +60,21 @@ class Answer(Panel):
         return Chart(tuple(planes), width=width, height=1.1 + 0.34 * most)
 
     def caption(self, evidence: Evidence) -> str:
-        """The answer, and what is to be said about it."""
+        """What is to be said about the answer, which stands at the head of the page."""
         parts = evidence.parts
-        if not parts:
-            return tables.answer(evidence.results)
+        told = {name: _notes(part.results) for name, part in parts.items()}
         return " ".join(
-            (f"{name}: " if len(parts) > 1 else "") + _said(part.results)
-            for name, part in parts.items()
+            (f"{name}: " if len(parts) > 1 else "") + " ".join(notes)
+            for name, notes in told.items()
+            if notes
         )
 
 
-def _said(results: Results) -> str:
+def _notes(results: Results) -> list[str]:
     said = advice.read(results)
-    return " ".join([tables.answer(results), *(said.notes if said else ())])
+    if said is None:
+        return []
+    return [*advice.against(said), *said.notes]
 
 
 def _ranking(results: Results) -> Advice | None:
@@ -108,7 +110,7 @@ def _plane(results: Results) -> Plane | None:
         cells = [(row.name, row.cells[0]) for row in _advice.rows(said) if not row.note]
         values = {name: _advice.seeds_of(results, name) for name, _ in cells}
         label = f"{_advice.score(said)}, validation part (bars: intervals, small: seeds)"
-        before = None
+        before = said.untrained
     else:
         cells = _ranked(results)
         values = {n: tables.defined(results.by_loss()[n], "recall@1") for n, _ in cells}
