@@ -33,6 +33,7 @@ SECTIONS = (
     "startup",
     "extraction",
     "statistics",
+    "report",
 )
 PACKAGES = ("torch", "numpy", "scikit-learn", "pytorch-metric-learning", "faiss-cpu")
 THREADS = {"grid": None, "startup": None, "extraction": None}  # of a section; 1 elsewhere

@@ -15,6 +15,7 @@ from matplotlib.scale import SymmetricalLogTransform
 from metriscope.report.charts import Chart, Dots, Line, Plane, Scale
 from metriscope.report.charts import _axes as places
 from metriscope.report.charts.static import COLUMN, PAGE, Format, to_figure, to_file
+from metriscope.report.panels import tsne
 from metriscope.report.style import look
 from tests.charts import CHARTS, NAMES
 
@@ -196,3 +197,11 @@ def test_losses_can_be_told_apart_without_red_or_green(eyes: str) -> None:
         if distance < 15:  # CIELAB; about 2 is the least that an eye sees side by side
             assert first.dashes != second.dashes, (a, b, distance)
         assert first.marker != second.marker
+
+
+@pytest.mark.parametrize("eyes", ["all", *_BLIND])
+def test_classes_can_be_told_apart_without_red_or_green(eyes: str) -> None:
+    seen = np.array(_BLIND.get(eyes, np.eye(3)))
+    for first, second in itertools.combinations(tsne.LOOKS, 2):
+        distance = np.linalg.norm(_lab(first.colour, seen) - _lab(second.colour, seen))
+        assert first.marker != second.marker or distance > 20, (first, second, distance)

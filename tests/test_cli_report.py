@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks import grid105
 
 from metriscope import kept, views
 from metriscope.cli import main
 from metriscope.recommendation import recommend
 from metriscope.report import figures
 from metriscope.store import Store, load_results
-from tests import grid105
 from tests.fakes import comparison
 
 

@@ -210,6 +210,14 @@ def _luminance(colour: str) -> float:
 
 @pytest.mark.parametrize("page", ["#ffffff", "#14181f"])
 def test_every_colour_can_be_seen_on_both_pages(page: str) -> None:
-    for look in (*style._FIXED.values(), *style._OTHER):
-        light, dark = sorted((_luminance(look.colour), _luminance(page)), reverse=True)
+    for colour in (*(look.colour for look in style._FIXED.values()), *style._COLOURS):
+        light, dark = sorted((_luminance(colour), _luminance(page)), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 3  # WCAG 2.1, 1.4.11
+
+
+def test_losses_of_other_names_hardly_ever_look_the_same() -> None:
+    looks = [style.look(f"mine{i}") for i in range(1_000)]
+    assert len(set(looks)) == 125
+    assert not {look.marker for look in looks} & {look.marker for look in style._FIXED.values()}
+    assert max(looks.count(look) for look in set(looks)) < 25  # 8 on average
+    assert looks[7] == style.look("mine7")

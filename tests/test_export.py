@@ -144,14 +144,49 @@ def test_columns_of_a_dataset_share_a_heading() -> None:
     ]
 
 
-def test_wide_tables_fit_a_page_and_long_words_break() -> None:
+def test_wide_tables_are_blocks_with_the_names_repeated_and_long_words_break() -> None:
     columns = tuple(Column(f"Score {i}") for i in range(12))
-    wide = to_latex(_table(Row("a", (Cell("0.900 ± 0.010"),) * 12), columns=columns), "c", "l")
-    assert r"\begin{table*}" in wide
-    assert r"\resizebox{\linewidth}{!}{%" in wide
-    words = _table(Row("a", (Cell("so " * 60),)), columns=(Column("Says", words=True),))
-    assert re.search(r"\\begin\{tabular\}\{lp\{0\.\d\d\\linewidth\}\}", to_latex(words))
-    assert len(to_latex(_table(Row("a" * 300, ()), columns=()))) < 300
+    cell = Cell("0.900 ± 0.010", 0.9, interval=Interval(0.85, 0.95))
+    wide = to_latex(_table(Row("scl", (cell,) * 12), columns=columns), "c", "l")
+    assert wide.count(r"\begin{table*}") == wide.count(r"\caption") == 1
+    blocks = re.findall(r"begin\{tabular\}\{(l(r+))\}", wide)
+    assert sum(len(numbers) for _, numbers in blocks) == 12
+    assert all(len(numbers) * 29 < 90 for _, numbers in blocks)
+    assert wide.count("\nscl & 0.900 $\\pm$ 0.010 {[}0.850, 0.950{]} & ") == len(blocks)
+    narrow = to_latex(_table(Row("scl", (Cell("1"),) * 12), columns=columns))
+    assert re.findall(r"begin\{tabular\}\{l(r+)\}", narrow) == ["rrrrrrr", "rrrrr"]
+    words = _table(Row("a", (Cell("so " * 60 + "f" * 40),)), columns=(Column("Says", words=True),))
+    assert re.search(r"\{l>\{.*?\}p\{0\.\d\d\\linewidth\}\}", to_latex(words))
+    assert r"ffffffff\allowbreak{}ffffffff" in to_latex(words)
+    assert len(to_latex(_table(Row("a" * 300, ()), columns=()))) < 500
+
+
+def test_long_tables_go_on_over_pages() -> None:
+    long = to_latex(_table(*(Row(f"r{i}", (Cell("1"),)) for i in range(61)), columns=(SCORE,)), "c")
+    assert "longtable" in long.splitlines()[0]
+    assert r"\caption{c}" in long
+    assert r"\begin{table" not in long
+    assert long.count("Loss & Recall@1") == 2  # on the first page, and on the others
+
+
+def test_tables_of_many_long_texts_are_a_list() -> None:
+    columns = tuple(Column(name) for name in ("What", "Cause", "Try", "Limit"))
+    cells = (*(Cell(f"{word} & " * 20) for word in "abc"), Cell("0.1", 0.1))
+    found = to_latex(_table(Row("MS1_", cells), columns=columns), "c")
+    assert r"\item[{MS1\_}] \textbf{What:} a \& a" in found
+    assert r"\textbf{Limit:} 0.1" in found
+    assert "tabular" not in found
+
+
+def test_a_cell_says_its_interval_once() -> None:
+    interval = Interval(-0.02, 0.972)
+    cells = (
+        Cell("-0.010", -0.01, interval=interval),
+        Cell("-0.020 to 0.972", 0.1, interval=interval),
+    )
+    table = _table(Row("a", cells), columns=(Column("d"), Column("e")))
+    assert r"| -0.010 \[-0.020, 0.972\] | -0.020 to 0.972 |" in to_markdown(table)
+    assert r"a & $-$0.010 {[}$-$0.020, 0.972{]} & $-$0.020 to 0.972 \\" in to_latex(table)
 
 
 def test_an_empty_table_is_no_error() -> None:

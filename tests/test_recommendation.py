@@ -89,7 +89,7 @@ def test_goals(tmp_path: Path) -> None:
     assert (ten["loss"], ten["score"], ten["queries"]) == ("triplet", "val.recall@10", 399)
     compact = recommend(given, tmp_path, "compact")
     assert (compact["loss"], compact["better"], compact["queries"]) == ("triplet", "lower", 0)
-    assert "is not the best at retrieval" not in sentences(compact)
+    assert "is higher by" not in sentences(compact)
     fast = recommend(given, tmp_path, "fast")
     assert (fast["loss"], fast["better"]) == ("triplet", "lower")
     assert fast["rows"][0]["mean"] == 3
@@ -154,7 +154,7 @@ def test_one_seed_is_never_sure(tmp_path: Path) -> None:
     [
         (Results(()), "No run has finished"),
         (results({"scl": 0.1}, failed=(("scl", 0), ("scl", 1), ("scl", 2))), "No run has finished"),
-        (results(CLEAR, validation=0.0), "--validation 0.1"),
+        (results(CLEAR, validation=0.0), "--validation 0.2"),
         (results({"scl": 0.1}), "Only scl"),
         (
             results({"scl": 0.1, "triplet": 0.1}, failed=(("scl", 0), ("scl", 1), ("scl", 2))),

@@ -181,13 +181,17 @@ def test_a_time_that_did_not_end_has_no_interval() -> None:
             assert rows[loss][key] is None
     assert 0 <= said["regret"] <= rows["ccl"]["mean"]
     assert any("triplet in 1 of 3 seeds" in note for note in said["notes"])
-    said = recommend(
-        traced({"triplet": curves["triplet"], "contrastive": [late] * 3}), None, "fast"
-    )
+    first, last = [0.1, 0.9, 0.9, 0.9, 0.9], [0.1, 0.2, 0.3, 0.4, 0.9]
+    curves = {"triplet": [first, first, late], "contrastive": [last] * 3}
+    said = recommend(traced(curves), None, "fast")
     assert "(not reached in 1 of 3 seeds)" in said["answer"]
-    first, second = said["guideline"]["for"], said["guideline"]["against"]
-    assert "interval" not in " ".join([*first, *second])
-    assert "is ahead of contrastive" in " ".join([*first, *second])
+    assert said["rows"][1]["difference_low"] is None  # from one that did not end
+    told = " ".join([*said["guideline"]["for"], *said["guideline"]["against"]])
+    assert "is ahead of contrastive" in told
+    assert "interval" not in told
+    wide = recommend(traced({"triplet": [first, first, last], "scl": [late] * 3}), None, "fast")
+    assert wide["rows"][0]["low"] == 0  # Student's t goes below
+    assert wide["rows"][0]["high"] <= 5
 
 
 # ------------------------------------------------------------------------------------- in all cases

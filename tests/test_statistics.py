@@ -193,7 +193,7 @@ def test_two_seeds_that_happen_to_agree_do_not_prove_much() -> None:
     between = np.zeros((2, 400))
     between[:, :40], between[0, 40:60], between[1, 60:80] = 1, 1, 1  # both 0.15, the rest differs
     found = difference(between, np.zeros((2, 400)), confidence=1 - 0.05 / 21)
-    alone = between.mean(0).std() / math.sqrt(400)
+    alone = between.mean(0).std() / math.sqrt(399)
     assert found.interval is not None
     half = (found.interval.high - found.interval.low) / 2
     out = math.log(0.05 / 21) / math.log(0.05)

@@ -133,13 +133,27 @@ def test_nothing_is_gained_beyond_what_a_score_can_be(higher: bool) -> None:
         assert pair.difference.p == wide_pair.difference.p
 
 
-def test_draws_stay_where_a_score_can_be() -> None:
-    """With all that is above 1 taken as 1, a loss that is at 1 ties with others there."""
-    values = {"a": np.array([[1.0], [1.0]]), "b": np.array([[0.7], [0.99]])}
-    free = Outcomes("recall@1", values, (0, 1), per_query=False)
-    bound = rank_all(replace(free, lower=0.0, upper=1.0))
-    assert bound[0].regret == 0
-    assert (bound[0].best or 0) > (rank_all(free)[0].best or 0)
+@pytest.mark.parametrize("higher", [True, False])
+@pytest.mark.parametrize("near", [0.0, 1.0])
+def test_draws_near_an_end_stay_centred(near: float, higher: bool) -> None:
+    """Draws beyond 1 must not become 1 while those as far below stay."""
+    wide, narrow = np.array([[0.0], [0.1]]), np.array([[0.06], [0.061]])
+    values = {"wide": abs(near - wide), "narrow": abs(near - narrow)}
+    shares = Outcomes("share", values, (0, 1), higher, False, lower=0.0, upper=1.0)
+    first, second = rank_all(shares)
+    assert (first.best or 0) > (second.best or 0)
+    assert 0 < (first.regret or 0) < (second.regret or 0) < 0.03
+    apart = abs(first.mean - second.mean)
+    assert (second.regret or 0) - (first.regret or 0) == pytest.approx(apart, abs=2e-3)
+
+
+def test_behind_a_perfect_loss_nobody_loses_more_than_to_it() -> None:
+    values = {"perfect": np.ones((2, 1)), "other": np.array([[0.5], [0.9]])}
+    shares = Outcomes("share", values, (0, 1), per_query=False, lower=0.0, upper=1.0)
+    for seed in range(8):
+        first, second = rank_all(shares, draws=100, seed=seed)
+        assert first.regret == 0
+        assert 0.2 < (second.regret or 0) <= 0.3 + 1e-12
 
 
 def test_demsars_example() -> None:

@@ -6,6 +6,7 @@ import errno
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -95,6 +96,54 @@ def test_wrong_results_are_refused(tmp_path: Path, content: str | None, message:
         (tmp_path / "results.json").write_text(content)
     with pytest.raises(InputError, match=message):
         load_results(tmp_path)
+
+
+def _edit(data: dict[str, Any], path: str, value: Any) -> None:
+    *way, last = path.split("/")
+    for step in way:
+        data = data[int(step) if isinstance(data, list) else step]
+    data[last] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("runs/0/trace/loss", [1.0], "differ in length"),
+        ("runs/0/trace/loss", [1.0, "x"], "no number"),
+        ("runs/0/scores/recall@1", 1e300, "no number of a usual size"),
+        ("runs/0/scores/recall@1", 10**400, "no number of a usual size"),
+        ("runs/0/scores/recall@1", math.nan, "no number"),
+        ("runs/0/seconds", "1e999", "no number"),
+        ("runs/0/status", "odd", "the status of"),
+        ("runs/1/spec/seed", 0, "is there twice"),
+        ("about/train_rows", "many", "train_rows of about is 'many'"),
+        ("about/classes", [3], "classes of about"),
+        ("about/seconds", {}, "seconds of about"),
+        ("about/test_rows", True, "test_rows of about"),
+        ("about/notes", 3, "notes of about is no list"),
+        ("about/baseline", {"recall@1": "x"}, "recall@1 of the baseline"),
+        ("about/datasets", {"other": {"classes": 3}}, "runs of 'tiny', which is not among"),
+        ("about/datasets", {"tiny": 3}, "about a dataset is no object"),
+        ("findings/0/value", "high", "value of finding MS1"),
+        ("findings/0/threshold", [], "threshold of finding MS1"),
+        ("findings/0/severity", "bad", "severity of MS1"),
+    ],
+)
+def test_edited_results_are_refused_in_a_line(
+    tmp_path: Path, path: str, value: Any, message: str
+) -> None:
+    finding = Finding("MS1", "problem", "t", "m", 1.0, None)
+    about = {"dataset": "tiny", "seconds": 2.0, "notes": []}
+    results = Results((result(), result(seed=1)), (finding,), about)
+    Store(tmp_path).save(results)
+    file = tmp_path / "results.json"
+    data = json.loads(file.read_text())
+    assert load_results(tmp_path) == results
+    _edit(data, path, value)
+    file.write_text(json.dumps(data))
+    with pytest.raises(InputError, match=message) as caught:
+        load_results(tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_folder_with_something_else_in_it_is_refused(tmp_path: Path) -> None:

@@ -331,7 +331,7 @@ def test_tuning_shows_both_and_the_change_on_the_test_part() -> None:
     assert triplet.note == "1 of 4 trials failed"
     texts = [cell.text for cell in triplet.cells]
     assert texts == [
-        "margin 0.25, optimizer.lr 0.001",
+        "--set triplet.margin=0.25 --set optimizer.lr=0.001",
         "0.700",
         "0.900",
         "0.810 ± 0.014",

@@ -147,10 +147,13 @@ def test_distances_are_those_of_all_pairs(made: tuple[Embeddings, View]) -> None
         (view.between, view.medians[1], ~same),
     ):
         assert shares.sum() == pytest.approx(1)
-        assert shares == pytest.approx(np.histogram(cosine[own], view.edges)[0] / own.sum())
+        assert shares == pytest.approx(
+            np.histogram(cosine[own].clip(max=view.edges[-1]), view.edges)[0] / own.sum()
+        )
         assert median == pytest.approx(np.median(cosine[own]))
     assert view.overlap == pytest.approx(1 - roc_auc_score(~same, cosine))
-    assert (view.edges[0], view.edges[-1]) == (0, 2)
+    assert (view.edges[0], view.edges[-1]) == (0, pytest.approx(cosine[i != j].max()))
+    assert view.settings["dim"] == 8
 
 
 def test_a_cone_keeps_its_digits() -> None:
@@ -165,7 +168,10 @@ def test_a_cone_keeps_its_digits() -> None:
     true = ((inner[i] - inner[j]) ** 2).sum(1) / 2e12
     assert view.medians[0] == pytest.approx(np.median(true[same]), rel=1e-4)
     assert view.overlap == pytest.approx(1 - roc_auc_score(~same, true), abs=1e-3)
-    assert view.within[0] == 1
+    assert (len(view.edges), view.edges[-1]) == (101, pytest.approx(true.max(), rel=1e-4))
+    below = np.concatenate([[0], view.between.cumsum()])  # of the pairs between, at each edge
+    seen = (view.within * (below[1:] + below[:-1]) / 2).sum()
+    assert seen == pytest.approx(view.overlap, abs=0.005)  # the picture says what the number does
     assert view.preserved is not None
     assert view.preserved > 0.4
 
@@ -252,6 +258,7 @@ def test_of_one_point_nothing_is_made_up(x: np.ndarray) -> None:
     assert (view.preserved, view.trustworthiness, view.overlap) == (None, None, None)
     assert not view.points.any()
     assert not view.spectrum.any()
+    assert view.edges[-1] == 2
     assert view.medians == (0, 0)
     assert view.confusions == ()
     assert {row.recall for row in view.classes} == {None}

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks import grid105
 
 from metriscope import kept, views
 from metriscope.disk import StorageError
 from metriscope.store import load_results
 from metriscope.types import Embeddings, Interval, Results, RunResult, View
 from metriscope.views.making import make, read
-from tests import grid105
 from tests.test_views import space
 
 NASTY = ("<b>&\"'", "$x_1$ \\alpha", "\u202eleft", "x" * 300, "\x1b[31m", "", "null", "0")
@@ -113,7 +113,7 @@ def test_the_identity_of_a_large_file_sees_its_size_and_its_end(tmp_path: Path) 
         lambda text: "",
         lambda text: "[]",
         lambda text: "null",
-        lambda text: text.replace('"format":1', '"format":99'),
+        lambda text: text.replace('"format":2', '"format":99'),
         lambda text: text.replace('"points":[[', '"points":[['.replace("[[", "[[1],[")),
         lambda text: text.replace('"codes":[', '"codes":[99,'),
         lambda text: text.replace('"classes":[{', '"classes":[{"what":1,'),

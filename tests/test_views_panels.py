@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import colorsys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks import grid105
 
 from metriscope import kept, views
 from metriscope.report import style
@@ -16,7 +16,7 @@ from metriscope.report.evidence import Evidence
 from metriscope.report.panels import PANELS, classes, confusions, tsne
 from metriscope.report.panels.base import Panel
 from metriscope.types import ClassRow, Confusion, View
-from tests import fakes, grid105
+from tests import fakes
 
 NAMES = ("tsne", "distances", "spectra", "classes", "confusions")
 LOSSES = ("triplet", "scl", "ccl")
@@ -100,39 +100,58 @@ def test_projections_are_turned_alike_and_not_deformed(evidence: Evidence) -> No
         )[0, 1] == pytest.approx(1, abs=1e-4)
 
 
-def test_a_row_has_one_colour_and_name_in_all_pictures(evidence: Evidence) -> None:
-    dots = [plane.marks[0] for plane in drawn("tsne", evidence).planes]
-    assert len({d.colours for d in dots if isinstance(d, Dots)}) == 1
-    assert len({d.texts for d in dots if isinstance(d, Dots)}) == 1
-    first = dots[0]
-    assert isinstance(first, Dots)
+def of_rows(chart: Chart, place: int = 0) -> dict[str, tuple[str, str]]:
+    """Colour and mark by what a row is called."""
+    return {
+        text: (colour, mark.look.marker)
+        for mark in chart.planes[place].marks
+        if isinstance(mark, Dots)
+        for text, colour in zip(mark.texts, mark.colours, strict=True)
+    }
+
+
+def labelled(evidence: Evidence, classes: int, name: str = "class") -> Evidence:
+    """As if the rows drawn were of so many classes."""
+    n = len(evidence.shown["ccl"][1].labels)
+    made = Evidence(evidence.results, evidence.folder)
+    for loss, (run, view) in list(made.shown.items()):
+        labels = tuple(f"{name} {i % classes}" for i in range(n))
+        made.shown[loss] = (run, replace(view, labels=labels))
+    return made
+
+
+def test_a_row_has_one_look_in_all_pictures_and_the_legend_says_which(evidence: Evidence) -> None:
+    chart = drawn("tsne", evidence)
+    first, *others = (of_rows(chart, place) for place in range(len(LOSSES)))
+    assert [first] * 2 == others
     _, view = evidence.shown["triplet"]
-    of_class = dict(zip(view.labels, first.colours, strict=True))
-    assert len(set(of_class.values())) == 4
-    assert [of_class[label] for label in view.labels] == list(first.colours)
-    assert view.labels[0] in first.texts[0]
-    assert view.ids[0] in first.texts[0]
+    assert set(first) == {f"{a} · {b}" for a, b in zip(view.labels, view.ids, strict=True)}
+    named = {name: (look.colour, look.marker) for name, look in chart.legend}
+    assert len(set(named.values())) == len(set(view.labels)) == 4
+    assert all(named[text.partition(" · ")[0]] == look for text, look in first.items())
+    assert not chart.lines
+
+
+def test_twenty_classes_look_different_and_their_names_are_safe(evidence: Evidence) -> None:
+    chart = drawn("tsne", labelled(evidence, 20, "\u202e<b>" + "y" * 300))
+    assert len({look for _, look in chart.legend}) == 20 == len(set(of_rows(chart).values()))
+    assert all(len(name) <= 40 and "\u202e" not in name for name, _ in chart.legend)
 
 
 def test_many_classes_share_grey(evidence: Evidence) -> None:
-    n = len(evidence.shown["ccl"][1].labels)
-    many = tuple(f"class {i % 30}" for i in range(n))
-    made = Evidence(evidence.results, evidence.folder)
-    for loss, (run, view) in list(made.shown.items()):
-        made.shown[loss] = (run, replace(view, labels=many))
-    (dots,) = drawn("tsne", made).planes[0].marks
-    assert isinstance(dots, Dots)
-    assert len(set(dots.colours)) == len(tsne.COLOURS) + 1
-    grey = dots.colours.count(tsne.OTHERS)
-    assert set(dots.colours[:grey]) == {tsne.OTHERS}  # and so below the others
-    (x,) = {mark.x[0] for mark in drawn("tsne", made).planes[0].marks if isinstance(mark, Dots)}
-    at = int(dots.texts[0].partition(" · ")[2])
+    made = labelled(evidence, 30)
+    chart = drawn("tsne", made)
+    assert chart.legend == ()
+    assert len(set(of_rows(chart).values())) == tsne.MOST + 1
+    grey, *marks = chart.planes[0].marks
+    assert isinstance(grey, Dots)
+    assert set(grey.colours) == {tsne.OTHERS.colour}  # and so below the others
+    assert not any(tsne.OTHERS.colour in m.colours for m in marks if isinstance(m, Dots))
     view = made.shown["triplet"][1]
-    place = view.ids.index(str(at))
+    place = view.ids.index(grey.texts[0].partition(" · ")[2])
     size = np.sqrt(((view.points - view.points.mean(0)) ** 2).sum(1).mean())
-    assert abs(x) == pytest.approx(
-        abs(view.points[place, 0] - view.points[:, 0].mean()) / size, abs=1e-3
-    )
+    x = (view.points[place, 0] - view.points[:, 0].mean()) / size
+    assert abs(grey.x[0]) == pytest.approx(abs(x), abs=1e-3)
     assert "20 largest" in panel("tsne").caption(made)
 
 
@@ -174,16 +193,9 @@ def test_classes_have_colours_that_are_seen_on_both_pages() -> None:
         return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
     dark = light("#14181f")
-    for colour in (*tsne.COLOURS, tsne.OTHERS):
+    for colour in {look.colour for look in (*tsne.LOOKS, tsne.OTHERS)}:
         assert 1.05 / (light(colour) + 0.05) >= 3
         assert (light(colour) + 0.05) / (dark + 0.05) >= 3
-    assert len(set(tsne.COLOURS)) == 20
-    assert len({round(colorsys.rgb_to_hls(*_rgb(c))[0], 2) for c in tsne.COLOURS}) > 15
-
-
-def _rgb(colour: str) -> tuple[float, float, float]:
-    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    return red, green, blue
 
 
 # ------------------------------------------------------------------------------ distances, spectra
@@ -209,13 +221,31 @@ def test_histograms_are_those_of_the_view(evidence: Evidence) -> None:
 def test_spectra_count_dimensions() -> None:
     from metriscope.report.panels.spectra import _cells
 
-    even = _cells(np.full(8, 1 / 8))
-    assert [cell.mean for cell in even] == pytest.approx([8, 8, 8, 1 / 8, 8])
-    one = _cells(np.array([1.0, 0, 0]))
-    assert [cell.mean for cell in one] == pytest.approx([1, 1, 1, 1, 3])
-    two = _cells(np.array([0.75, 0.25]))
+    def means(*spectrum: float, dim: int | None = 8) -> list[float | None]:
+        settings = {} if dim is None else {"dim": dim}
+        view = replace(fakes.view(), spectrum=np.array(spectrum), settings=settings)
+        return [cell.mean for cell in _cells(view)]
+
+    assert means(*[1 / 8] * 8) == pytest.approx([8, 8, 8, 1 / 8, 8])
+    assert means(1.0, 0, 0, dim=64) == pytest.approx([1, 1, 1, 1, 64])  # of three rows
+    assert means(0.0, 0, 0, dim=64) == [None, None, None, None, 64]
     entropy = -0.75 * np.log(0.75) - 0.25 * np.log(0.25)
-    assert [cell.mean for cell in two] == pytest.approx([np.exp(entropy), 1, 2, 0.9, 2])
+    assert means(0.75, 0.25) == pytest.approx([np.exp(entropy), 1, 2, 0.9, 8])
+    assert means(0.75, 0.25, dim=None)[-1] is None
+
+
+def test_a_loss_far_narrower_than_the_others_has_an_axis_of_its_own(evidence: Evidence) -> None:
+    made = changed(evidence, edges=np.linspace(0, 0.008, 101))
+    *others, narrow = drawn("distances", made).planes
+    assert narrow.x_range == (0, 0.008)
+    assert {plane.x_range for plane in others} == {
+        (0, max(made.shown[loss][1].edges[-1] for loss in LOSSES))
+    }
+    (within, *_) = narrow.marks
+    assert isinstance(within, Line)
+    assert len(within.y) == 100
+    assert panel("distances").caption(made).endswith("an axis of its own: ccl.")
+    assert "of its own" not in panel("distances").caption(evidence)
 
 
 # --------------------------------------------------------------------------- classes, confusions
@@ -272,6 +302,17 @@ def test_confusions_show_examples_and_pictures(evidence: Evidence, tmp_path: Pat
     last = panel("confusions").frame(one).rows[-1]
     assert last.cells[4].pictures == (b"one", b"two")
     assert "labelled wrong" in panel("confusions").caption(one)
+
+
+def test_without_examples_confusions_have_no_column_of_them(evidence: Evidence) -> None:
+    made = Evidence(evidence.results, evidence.folder)
+    for loss, (run, view) in list(made.shown.items()):
+        made.shown[loss] = (run, replace(view, examples=()))
+    table = panel("confusions").frame(made)
+    assert [column.label for column in table.columns][-1] == "Share of the class"
+    assert {len(row.cells) for row in table.rows} == {4}
+    assert "Examples" not in panel("confusions").caption(made)
+    assert "Examples" in panel("confusions").caption(evidence)
 
 
 def test_hostile_names_are_cut_and_made_visible(evidence: Evidence) -> None:

@@ -28,7 +28,7 @@ VIEW = "view.json"
 THUMBNAILS = "thumbnails.parquet"
 EMBEDDINGS = "embeddings.parquet"
 COLUMNS = ("part", "id", "first", "r_precision", "precision")  # of QUERIES
-_VIEWS = 1  # raised whenever a change moves what a view holds
+_VIEWS = 2  # raised whenever a change moves what a view holds
 _ARRAYS = ("spectrum", "edges", "within", "between")
 _STRETCH = 1 << 16  # bytes
 

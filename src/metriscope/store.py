@@ -16,7 +16,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ from metriscope.types import (
     RunSpec,
     Trace,
 )
+from metriscope.types._stored import check_about, check_finding, check_runs, check_trace, numbers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -225,16 +225,18 @@ def load_results(folder: str | Path) -> Results:
 
 
 def _results(data: Mapping[str, Any]) -> Results:
-    about = dict(data.get("about") or {})
-    for part in _abouts(about):
-        _scores("the baseline", part.get("baseline") or {})
-    recommendation = data.get("recommendation")
-    if not isinstance(recommendation, dict | None) or not isinstance(
-        about.get("datasets"), dict | None
-    ):
+    about, recommendation = dict(data.get("about") or {}), data.get("recommendation")
+    datasets = about.get("datasets")
+    if not isinstance(recommendation, dict | None) or not isinstance(datasets, dict | None):
         raise ValueError("the recommendation or the datasets are no objects")
+    if not all(isinstance(part, dict) for part in (datasets or {}).values()):
+        raise ValueError("what is said about a dataset is no object")
+    for part in _abouts(about):
+        check_about(part)
+    runs = tuple(_run_from_json(run) for run in data["runs"])
+    check_runs(runs, datasets)
     return Results(
-        runs=tuple(_run_from_json(run) for run in data["runs"]),
+        runs=runs,
         findings=tuple(finding_from_json(found) for found in data["findings"]),
         about=about,
         recommendation=recommendation,
@@ -273,7 +275,7 @@ def read_whole(
         ) from None
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror or error}.") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
@@ -319,30 +321,20 @@ def _run_from_json(data: Mapping[str, Any]) -> RunResult:
     if data["status"] not in ("done", "failed"):
         raise ValueError(f"the status of {spec.key} is {data['status']!r:.80}")
     trace = {name: list(column) for name, column in data["trace"].items()}
-    for name, column in trace.items():
-        _scores(f"a row of {name} of {spec.key}", dict(enumerate(column)))
+    check_trace(spec.key, trace)
     return RunResult(
         spec=spec,
         status=data["status"],
-        scores=_scores(spec.key, data["scores"]),
+        scores=numbers(spec.key, data["scores"]),
         trace=trace,
-        seconds=float(data["seconds"]),
+        seconds=_seconds(spec.key, data["seconds"]),
         versions=dict(data["versions"]),
         error=None if data["error"] is None else str(data["error"]),
     )
 
 
-def _scores(of: str, found: Mapping[Any, Any]) -> dict[Any, float | None]:
-    """Numbers by name.
-
-    Raises:
-        ValueError: one is neither a number nor null.
-    """
-    for name, value in found.items():
-        # A bool is an int to Python, and JSON as Python reads it has NaN.
-        if value is not None and (type(value) not in (int, float) or not math.isfinite(value)):
-            raise ValueError(f"{name} of {of} is {value!r:.80}, which is no number")
-    return dict(found)
+def _seconds(of: str, value: Any) -> float:
+    return float(numbers(of, {"seconds": value})["seconds"] or 0.0)
 
 
 def _abouts(about: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -355,7 +347,9 @@ def _abouts(about: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def finding_from_json(data: Mapping[str, Any]) -> Finding:
     """A finding as ``asdict`` and JSON left it."""
     lists = {name: tuple(data.get(name, ())) for name in ("runs", "classes")}
-    return Finding(**{**data, **lists})
+    found = Finding(**{**data, **lists})
+    check_finding(found)
+    return found
 
 
 def _read_json(file: Path) -> dict[str, Any] | None:

@@ -37,7 +37,7 @@ def ms207_no_active_terms(subject: Subject) -> Verdict:
         severity="warning",
         title="hardly any term is active",
         message=f"{message}"
-        + (" None were at any time." if never else "")
+        + (f" At no time were more than {max(active.values):.2%}." if never else "")
         + (f" The spread of the space is {near:.2g} (of at most 1)." if narrow else ""),
         value=now,
         threshold=NONE_LEFT,
@@ -45,7 +45,7 @@ def ms207_no_active_terms(subject: Subject) -> Verdict:
         + (", in a narrow cone" if narrow else "")
         + ", or a miner that picks none of what is hard.",
         next_step="a larger margin (twice this one), or harder mining (batch-hard, semi-hard).",
-        verify="active.terms should rise above 1 %, and grad_norm.model with it.",
+        verify=f"{_column(subject)} should rise above 1 %, and grad_norm.model with it.",
     )
 
 

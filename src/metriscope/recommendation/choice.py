@@ -166,5 +166,5 @@ def _cost(said: Mapping[str, Any], results: Results, folder: Path | None) -> lis
         return []
     (pair,) = compare(recall, [(top, loss)], level=said["level"])
     if pair.verdict == "different":
-        return [words.cost(loss, top, pair.difference)]
+        return [words.cost(top, pair.difference)]
     return []

@@ -11,7 +11,7 @@ from metriscope.statistics import Difference, Outcomes
 from metriscope.types import Results, RunResult
 
 NAMED = 3  # losses in a sentence; the others are counted
-_WORDS = ("every", "its", "one", "only", "the")  # that a clause here may begin with
+_WORDS = ("every", "its", "one", "only", "the", "validation")  # that a clause here may begin with
 
 
 def answer(said: Mapping[str, Any], warned: Sequence[Caveat]) -> tuple[str, list[str]]:
@@ -57,18 +57,17 @@ def _others(said: Mapping[str, Any]) -> str:
             every = "the others compared are worse"
         nearest = "" if len(rows) == 2 else f", the nearest, {near['loss']},"
         return f"{every}{nearest} by {step(near['difference'])} (adjusted p {p_value(near['p'])})"
-    costs = "" if said["regret"] is None else f" (expected cost of choosing wrong: {_cost(said)})"
-    return f"{listed(alike)} cannot be told apart from it{costs}"
+    return f"{listed(alike)} cannot be told apart from it{_wrong(said)}"
 
 
-def _cost(said: Mapping[str, Any]) -> str:
-    """``0.012``; a cost that would be shown as 0 is small, not nothing."""
+def _wrong(said: Mapping[str, Any]) -> str:
+    """What the wrong choice costs; nothing where that is 0 or not known."""
     aim, cost = AIMS[said["goal"]], said["regret"]
-    return aim.step(cost) if float(aim.number(cost)) or not cost else f"under {_least(aim)}"
-
-
-def _least(aim: Aim) -> str:
-    return "0.1 epochs" if aim.unit else "0.001"
+    if not cost:
+        return ""
+    least = 0.1 if aim.unit else 0.001
+    shown = f"under {least:g}{aim.unit}" if cost < least else aim.step(cost)
+    return f" (expected cost of choosing wrong: {shown})"
 
 
 def _sentence(clause: str) -> str:
@@ -86,7 +85,7 @@ def reason(results: Results, outcomes: Outcomes, score: str) -> str:
     if not any(run.spec.validation for run in done):
         return (
             "The runs had no validation part to choose by, and test scores are not for choosing: "
-            "compare again with --validation 0.1."
+            "compare again with --validation 0.2."
         )
     if not outcomes.values:
         return f"No finished run has {score}."
@@ -163,12 +162,12 @@ def _about_speed(said: Mapping[str, Any], results: Results) -> list[str]:
     return found
 
 
-def cost(loss: str, best: str, difference: Difference) -> Caveat:
+def cost(best: str, difference: Difference) -> Caveat:
     """What the goal costs in Recall@1."""
     low, high = difference.interval or (difference.mean, difference.mean)
     return Caveat(
-        f"{loss} is not the best at retrieval: validation Recall@1 of {best} is higher by "
-        f"{difference.mean:.3f} ({low:.3f} to {high:.3f})"
+        f"validation Recall@1 of {best} is higher by {difference.mean:.3f} ({low:.3f} to "
+        f"{high:.3f})"
     )
 
 

@@ -64,10 +64,7 @@ class Evidence:
         if key not in self._cached:
             found = self.outcomes(score, part)
             self._cached[key] = {
-                loss: statistics.estimate(values, resamples=0)
-                if found.per_query
-                else statistics.seeds_estimate(values[:, 0])
-                for loss, values in found.values.items()
+                loss: statistics.of_outcomes(found, loss, resamples=0) for loss in found.values
             }
         return self._cached[key]  # type: ignore[return-value]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from metriscope.report import spreadsheets
 from metriscope.report.columns import Column
+from metriscope.report.intervals import beside
 from metriscope.report.latex import to_latex
 from metriscope.report.tables import Cell, Table
 from metriscope.text import plain
@@ -17,16 +18,14 @@ _Field = tuple[str, Callable[[Cell], object]]
 
 
 def to_markdown(table: Table) -> str:
-    """GitHub Markdown, the best means in bold; every name is shown as it is."""
+    """GitHub Markdown, the best means bold, intervals beside them; names are shown as they are."""
     lines = [
         [_markdown(table.head), *(_markdown(c.heading) for c in table.columns)],
         ["---", *("---" if c.words else "---:" for c in table.columns)],
     ]
     for row in table.rows:
         name = _markdown(row.name) + (f" ({_markdown(row.note)})" if row.note else "")
-        texts = [_markdown(c.text) for c in row.cells]
-        bold = (f"**{t}**" if c.best else t for t, c in zip(texts, row.cells, strict=True))
-        lines.append([name, *bold])
+        lines.append([name, *map(_cell, row.cells, table.columns)])
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
@@ -75,6 +74,11 @@ def _fields(name: str, column: Column, cells: list[Cell]) -> list[_Field]:
     if column.words:
         found.append((f"{name} text", lambda cell: cell.text))
     return found
+
+
+def _cell(cell: Cell, column: Column) -> str:
+    text = _markdown(cell.text)
+    return (f"**{text}**" if cell.best else text) + _markdown(beside(cell, column))
 
 
 def _markdown(text: str) -> str:

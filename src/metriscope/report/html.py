@@ -117,17 +117,17 @@ def _facts(results: Results) -> list[str]:
     about: dict[str, Any] = dict(results.about)
     done = sum(run.status == "done" for run in results.runs)
     seeds = len({run.spec.seed for run in results.runs})
-    facts = [f"{len(results.by_loss())} losses × {seeds} seeds"]
+    counted = [_count(len(results.by_loss()), "loss", "losses"), _count(seeds, "seed")]
     if len(results.datasets) > 1:
-        facts[0] += f" × {len(results.datasets)} datasets"
-    facts[0] += f", {done} runs finished"
+        counted.append(_count(len(results.datasets), "dataset"))
+    facts = [f"{' × '.join(counted)}, {_count(done, 'run')} finished"]
     failed = len(results.runs) - done
     if failed:
         facts.append(f"{failed} failed")
     rows = ("train_rows", "training"), ("validation_rows", "validation"), ("test_rows", "test")
-    counted = [f"{about[key]:,} {word}" for key, word in rows if about.get(key)]
-    if counted:
-        facts.append(f"rows: {', '.join(counted)}")
+    sizes = [f"{about[key]:,} {word}" for key, word in rows if about.get(key)]
+    if sizes:
+        facts.append(f"rows: {', '.join(sizes)}")
     if about.get("classes"):
         facts.append(f"{about['classes']:,} classes")
     if about.get("split"):
@@ -137,14 +137,20 @@ def _facts(results: Results) -> list[str]:
     return facts
 
 
+def _count(n: int, one: str, many: str = "") -> str:
+    """``1 seed``, ``3 losses``."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
 def _warnings(evidence: Evidence) -> list[str]:
     if not evidence.edited:
         return []
-    runs = len(evidence.edited)
     return [
-        f"results.json differs from what {runs:,} {'run' if runs == 1 else 'runs'} left in runs/: "
-        f"{listed(evidence.edited, _NAMED)}. This report shows results.json; the same comparison "
-        "run again restores it."
+        f"results.json differs from what {_count(len(evidence.edited), 'run')} left in runs/: "
+        f"{listed(evidence.edited, _NAMED)}. Tables of means show results.json; intervals, "
+        "comparisons, ranks and the recommendation are computed from what each query retrieved "
+        "(queries.parquet in runs/), where that was kept, and may disagree with them. The same "
+        "comparison run again restores results.json."
     ]
 
 

@@ -19,8 +19,9 @@ from metriscope import __version__
 from metriscope.report import export, swatches
 from metriscope.report.charts import Chart, Plane, interactive
 from metriscope.report.columns import Column
+from metriscope.report.intervals import interval
 from metriscope.report.style import Look
-from metriscope.report.tables import Cell, Table, number
+from metriscope.report.tables import Table
 from metriscope.text import plain
 
 
@@ -124,7 +125,7 @@ def to_html(page: Page) -> str:
         symbol=swatches.legend,
         texts=_texts,
         kind=_kind,
-        interval=_interval,
+        interval=interval,
         pictures={picture: f"p{i}" for i, picture in enumerate(_pictures(every))},
         jpeg=_jpeg,
     )
@@ -186,15 +187,6 @@ def _kind(table: Table, place: int) -> str:
     if any(row.cells[place].mean is not None for row in table.rows):
         return "number"
     return "text" if table.columns[place].words else ""
-
-
-def _interval(cell: Cell, column: Column) -> str:
-    """``[0.905, 0.918]``."""
-    if cell.interval is None:
-        return ""
-    return (
-        f"[{number(cell.interval.low, column.digits)}, {number(cell.interval.high, column.digits)}]"
-    )
 
 
 def _pictures(sections: Iterable[Section]) -> list[bytes]:

@@ -114,10 +114,16 @@
   };
 
   // --------------------------------------------------------------------------------------- tables
-  const LONG = 25; // rows; more scroll under their heads
+  const LONG = 60; // rows; more scroll under their heads, and say so
+  const addScroll = (box) => {
+    const rows = all("tbody tr", box).length;
+    if (rows <= LONG) return;
+    box.classList.add("long");
+    box.before(make("p", { className: "more" }, `${rows} rows: scroll inside the table to see them all.`));
+  };
   const addTools = (inside) => {
     all("table", inside).forEach(addSort);
-    all(".scroll", inside).forEach((box) => box.classList.toggle("long", all("tbody tr", box).length > LONG));
+    all(".scroll", inside).forEach(addScroll);
     all("script.texts", inside).forEach(addCopy);
   };
   const addFolded = (source) => {
@@ -189,6 +195,30 @@
 
   // ---------------------------------------------------------------------------------------- print
   // Everything is drawn, at the width of the paper, before the browser makes pages of it.
+  const PAPER = 680, BLOCK = 600; // pixels: the width of the paper, and of columns that share it
+  // A table too wide to be read on paper is printed as several with the names of the rows.
+  const split = (table) => {
+    const [own, ...widths] = [...table.tHead.rows[0].cells].map((head) => head.offsetWidth);
+    const groups = [];
+    let room = 0;
+    widths.forEach((width, i) => {
+      if (!groups.length || width > room) {
+        groups.push([]);
+        room = BLOCK - own;
+      }
+      groups.at(-1).push(i + 1);
+      room -= width;
+    });
+    const blocks = groups.map((group) => {
+      const block = table.cloneNode(true);
+      block.classList.add("block");
+      for (const row of block.rows) [...row.cells].forEach((cell, i) => { if (i && !group.includes(i)) cell.remove(); });
+      return block;
+    });
+    table.after(...blocks);
+    table.classList.add("whole");
+  };
+  const shrink = (table) => { table.style.zoom = Math.min(1, PAPER / table.offsetWidth); };
   let closed = null;
   const beforePrint = () => {
     if (closed) return;
@@ -197,12 +227,14 @@
     root.classList.add("printing");
     fit();
     all("figure.chart").forEach(draw);
-    all("table").forEach((table) => { table.style.zoom = Math.min(1, 680 / table.offsetWidth); });
+    all("table").filter((table) => table.offsetWidth > PAPER).forEach(split);
+    all("table:not(.whole)").forEach(shrink);
   };
   const afterPrint = () => {
     if (!closed) return;
     root.classList.remove("printing");
-    all("table").forEach((table) => { table.style.zoom = ""; });
+    all("table.block").forEach((block) => block.remove());
+    all("table").forEach((table) => { table.classList.remove("whole"); table.style.zoom = ""; });
     fit();
     closed.forEach((part) => { part.open = false; });
     closed = null;

@@ -33,16 +33,15 @@ _FIXED = {
     "scl": Look("#1f9bcf", "P", (1.2, 1.2)),
     "ccl": Look("#808080", "X", (4, 1, 1, 1, 1, 1)),
 }
-_OTHER = (
-    Look("#8a63d2", "p", (6, 2)),
-    Look("#c9524f", "h", (2, 2)),
-    Look("#6b8e23", "<", (8, 2)),
-    Look("#0f93a8", ">", (3, 3)),
-    Look("#a0724b", "d", (5, 3)),
-)
+# Of any other loss, chosen by its name: no mark of these is one of the seven's.
+_COLOURS = ("#8a63d2", "#c9524f", "#6b8e23", "#0f93a8", "#a0724b")
+_MARKERS = ("p", "h", "<", ">", "d")
+_DASHES = ((6.0, 2.0), (2.0, 2.0), (10.0, 3.0), (4.0, 4.0), (6.0, 1.5, 1.2, 1.5))
 
 
 def look(loss: str) -> Look:
-    """The look of a loss: fixed for the paper's seven, decided by the name for any other."""
-    digest = hashlib.sha256(loss.encode("utf-8", "surrogatepass")).digest()
-    return _FIXED.get(loss) or _OTHER[digest[0] % len(_OTHER)]
+    """The look of a loss: fixed for the paper's seven, for any other one of 125, by its name."""
+    if loss in _FIXED:
+        return _FIXED[loss]
+    colour, marker, dashes, *_ = hashlib.sha256(loss.encode("utf-8", "surrogatepass")).digest()
+    return Look(_COLOURS[colour % 5], _MARKERS[marker % 5], _DASHES[dashes % 5])

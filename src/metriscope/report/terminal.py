@@ -73,7 +73,7 @@ _VERDICTS = {
     "agrees": "on these rows that is right",
     "disagrees": "on these rows that is wrong",
     "cannot be told": "on these rows neither right nor wrong can be told",
-    "not tested": "not tested here, where only one side was compared",
+    "not tested": "that is not tested here",
 }
 
 

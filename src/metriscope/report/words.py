@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from metriscope.text import plain
 from metriscope.types import Finding
 
+# What is tested more than once: an interval may leave out 0 where p shows no evidence.
+BY_ITSELF = "its interval, by itself"
+CORRECTED = "after Holm's correction over all of them"
+
 
 def headline(finding: Finding) -> str:
     """A finding in a line: ``triplet: almost no spread (7.6e-05, limit 0.01)``."""

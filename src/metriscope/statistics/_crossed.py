@@ -28,12 +28,12 @@ Further out, e is smaller and the least error larger for Holm's correction, wher
 happen to agree would pass for no variance; of two seeds e = 5/4·r, and the least error is
 min(1/(2r^1.5), 3/2)·√V_queries. How often any pair of seven losses that are the same is called
 different, at the level of 0.05/21 for the first, over worlds in which seeds, queries or the rest
-dominate, shares of 0.9 and 0.98, 100 to 2,000 queries:
+dominate, shares of 0.9 and 0.98, 100 to 2,000 queries, 250 to 1,200 repeats each:
 
-    seeds   this          e = 5/4·√r and 1/2 throughout
-    2       @2@   0.0 to 25.8 %
-    3       @3@   0.0 to 8.0 %
-    5       @5@   @5o@
+    seeds   this           e = 5/4·√r and 1/2 throughout
+    2       0.0 to 4.5 %   0.0 to 25.8 %
+    3       0.0 to 6.3 %   0.0 to 7.6 %
+    5       0.0 to 5.0 %   0.0 to 5.1 %
 
 `python -m benchmarks statistics` has values of 0 and 1, too.
 """

@@ -23,7 +23,8 @@ def rank_all(
     it should be. Their part of a draw is a random combination of the seeds' own deviations,
     Student's t with S − 1 degrees of freedom in any direction. (Its χ² is held above its 5 %
     quantile: of 2 seeds Student's t has no mean, so there would be no regret.) What both contain
-    is taken from the queries' part. A draw beyond what the score can be is taken as its end.
+    is taken from the queries' part. No draw is further from the mean than
+    the nearer end of what the score can be: draws stay centred, and nobody gains what is not there.
 
     Args:
         outcomes: of the losses.
@@ -44,12 +45,12 @@ def rank_all(
             Rank(losses[i], sign * float(means[i]), int(ranks[i]), None, None, None) for i in order
         )
     least, most = sorted((sign * outcomes.lower, sign * outcomes.upper))
-    drawn = resampled(values, draws, seed, outcomes.grain).clip(least, most)  # (draws, l)
+    room = np.minimum(means - least, most - means).clip(0)
+    drawn = means + (resampled(values, draws, seed, outcomes.grain) - means).clip(-room, room)
     top = drawn.max(1, keepdims=True)
     first = drawn == top
     best = (first / first.sum(1, keepdims=True)).mean(0)  # losses that tie share a draw
-    # Clipped, draws are no longer centred on the mean: nothing can be gained beyond the end.
-    regret = np.minimum((top - drawn).mean(0), np.maximum(most - means, 0.0))
+    regret = np.minimum((top - drawn).mean(0), (most - means).clip(0))  # the mean varies a little
     better, worse = _told_apart(outcomes, 1 - confidence)
     return tuple(
         Rank(

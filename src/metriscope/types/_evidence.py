@@ -54,8 +54,8 @@ class View:
             among its 10 nearest in the projection.
         trustworthiness: in [0, 1]; Venna and Kaski (2001), 10 neighbours.
         spectrum: (d,) singular values of the centred embeddings over their sum, largest first.
-        edges: (b + 1,) cosine distances, from 0 to 2. within, between: (b,) shares of the pairs of
-            one class, and of two, of a sample of the rows.
+        edges: (b + 1,) cosine distances, from 0 to the largest. within, between: (b,) shares of
+            the pairs of one class, and of two, of a sample of the rows.
         medians: of the distances within and between; None without such pairs.
         overlap: probability that a pair within is farther than a pair between, equal ones counted
             by half: 0 if every class stands apart, 0.5 if labels make no difference.

@@ -67,8 +67,8 @@ def make(embeddings: Embeddings, queries: Queries | None = None) -> View:
     rows = stratified(y, DRAWN, SEED)
     drawn = project(space.centred[rows].numpy(), SEED, collapsed=space.collapsed)
     paired = stratified(y, PAIRED, SEED)
-    edges = np.linspace(0, 2, BINS + 1)
     within, between = _distances(space.z[paired].numpy(), y[paired])
+    edges = _edges(*(() if space.collapsed else (within, between)))
     search = nothing(embeddings) if space.collapsed else _search(space, queries)
     found = confusions(search)[:CONFUSIONS]
     return View(
@@ -92,6 +92,7 @@ def make(embeddings: Embeddings, queries: Queries | None = None) -> View:
             "drawn": len(rows),
             "paired": len(paired),
             "queries": len(search.y),
+            "dim": embeddings.x.shape[1],
             "collapsed": space.collapsed,
             "seed": SEED,
         },
@@ -166,6 +167,12 @@ def _distances(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     i, j = np.triu_indices(len(z), 1)
     same = y[i] == y[j]
     return np.sort(distances[same]), np.sort(distances[~same])
+
+
+def _edges(*distances: np.ndarray) -> np.ndarray:
+    """(BINS + 1,) from 0 to the largest distance; to 2 where all are 0, or there is none."""
+    farthest = max((float(rising[-1]) for rising in distances if len(rising)), default=0.0)
+    return np.linspace(0, farthest or 2.0, BINS + 1)
 
 
 def _shares(rising: np.ndarray, edges: np.ndarray) -> np.ndarray:

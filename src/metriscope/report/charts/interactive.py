@@ -69,9 +69,10 @@ def _wrapped(text: str) -> str:
 
 def _layout(chart: Chart, plane: Plane, x: Axis, y: Axis) -> dict[str, Any]:
     rules = [mark for mark in plane.marks if isinstance(mark, Rule)]
-    named = sum(rule.x is not None and bool(rule.name) for rule in rules)
-    title = _wrapped(short(plane.title, 2 * _LINE)) if plane.title else ""
-    top = 12 + 18 * (title.count("<br>") + 1 if title else 0) + 14 * named
+    named = max(_named(other) for other in chart.planes)  # planes of a row are in line
+    lines = max(_title(other).count("<br>") + 1 if other.title else 0 for other in chart.planes)
+    title = _title(plane)
+    top = 12 + 18 * lines + 14 * named
     bottom = 20 if plane.bare and not plane.x_label else 52
     inside = max(chart.height * _INCH - 64, 22 * len(plane.y_names))
     layout: dict[str, Any] = {
@@ -94,6 +95,17 @@ def _layout(chart: Chart, plane: Plane, x: Axis, y: Axis) -> dict[str, Any]:
     if plane.bare:
         layout["yaxis"] |= {"scaleanchor": "x", "scaleratio": 1}
     return layout
+
+
+def _title(plane: Plane) -> str:
+    return _wrapped(short(plane.title, 2 * _LINE)) if plane.title else ""
+
+
+def _named(plane: Plane) -> int:
+    """How many names of rules stand over it."""
+    return sum(
+        isinstance(mark, Rule) and mark.x is not None and bool(mark.name) for mark in plane.marks
+    )
 
 
 def _axis(plane: Plane, axis: Axis, label: str, names: Sequence[str]) -> dict[str, Any]:

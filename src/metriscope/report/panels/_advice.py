@@ -9,7 +9,7 @@ from metriscope.report import advice, columns, tables
 from metriscope.report.advice import Advice, Ranked
 from metriscope.report.columns import Column
 from metriscope.report.tables import Cell, Row, number, signed, with_sd
-from metriscope.report.words import chance, p_value
+from metriscope.report.words import BY_ITSELF, CORRECTED, chance, p_value
 from metriscope.types import Results
 
 
@@ -22,8 +22,8 @@ def heads(said: Iterable[Advice]) -> tuple[Column, ...]:
     return (
         Column(f"{label}, validation", "", "mean over queries and seeds; its interval", digits),
         Column("In words", words=True),
-        Column("Difference", "", "from the recommended loss; its interval, by itself", digits),
-        Column("p", meaning="of that difference, after Holm's correction over all of them"),
+        Column("Difference", "", f"from the recommended loss; {BY_ITSELF}", digits),
+        Column("p", meaning=f"of that difference, {CORRECTED}"),
         Column("Place", "", "by the mean; in brackets the places that are as plausible", 0),
         Column("Chance", meaning="how often it is the best when seeds and queries are drawn anew"),
         Column(

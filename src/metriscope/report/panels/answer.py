@@ -109,12 +109,14 @@ def _plane(results: Results) -> Plane | None:
     if said := _ranking(results):
         cells = [(row.name, row.cells[0]) for row in _advice.rows(said) if not row.note]
         values = {name: _advice.seeds_of(results, name) for name, _ in cells}
-        label = f"{_advice.score(said)}, validation part (bars: intervals, small: seeds)"
+        bars = "bars: intervals, " if any(cell.interval for _, cell in cells) else ""
+        label = f"{_advice.score(said)}, validation part ({bars}small: seeds)"
         before = said.untrained
     else:
         cells = _ranked(results)
         values = {n: tables.defined(results.by_loss()[n], "recall@1") for n, _ in cells}
-        label = "Recall@1, test part (bars: ± SD, small: seeds)"
+        bars = "bars: ± SD, " if any(cell.sd is not None for _, cell in cells) else ""
+        label = f"Recall@1, test part ({bars}small: seeds)"
         before = tables.finite(results.about.get("baseline") or {}).get("recall@1")
     if not cells:
         return None

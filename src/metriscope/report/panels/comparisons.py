@@ -10,7 +10,7 @@ from metriscope.report.panels import register
 from metriscope.report.panels._tables import left_out
 from metriscope.report.panels.base import Panel
 from metriscope.report.tables import Cell, Row, Table, number, signed
-from metriscope.report.words import p_value
+from metriscope.report.words import BY_ITSELF, CORRECTED, p_value
 from metriscope.statistics import Pair
 
 _SAME = style.Look(style.INK, "o")
@@ -36,7 +36,11 @@ class Comparisons(Panel):
             return None
         marks: list[Mark] = [Rule("no difference", x=0.0)]
         marks += [_dot(pair, i) for i, pair in enumerate(pairs)]
-        said = " (bars: 95 % intervals; coloured: different)" if _known(pairs) else " (one seed)"
+        said = (
+            " (bars: 95 % intervals, each by itself; coloured: different)"
+            if _known(pairs)
+            else " (one seed)"
+        )
         plane = Plane(
             tuple(marks),
             x_label=f"Recall@1, first − second{said}",
@@ -62,12 +66,20 @@ class Comparisons(Panel):
             said += f"; for {rest} there is no evidence of a difference" if rest else ""
             said += f" ({_basis(pairs[0])}; p after Holm's correction over all pairs, 5 %)."
             said += " No evidence of a difference does not mean that two losses are equal."
+            if len(pairs) > 1:
+                said += (
+                    f" Each interval is of its pair by itself; p is corrected for having looked at "
+                    f"{len(pairs)} pairs: an interval may leave out 0 and p still show no evidence."
+                )
         return said + left_out(evidence.outcomes("recall@1"))
 
 
 _COLUMNS = (
-    Column("Difference", meaning="mean Recall@1 of the first minus that of the second"),
-    Column("p", meaning="two-sided, after Holm's correction over all pairs"),
+    Column(
+        "Difference",
+        meaning=f"mean Recall@1 of the first minus that of the second; {BY_ITSELF}",
+    ),
+    Column("p", meaning=f"two-sided, {CORRECTED}"),
     Column(
         "d",
         meaning="Cohen's d: the mean over the SD of the seeds' differences",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from metriscope.report.columns import Column
 from metriscope.report.evidence import Evidence
 from metriscope.report.panels import register
@@ -27,8 +29,10 @@ class Confusions(Panel):
         said = (
             f"{which(evidence)} Queries of the first class whose nearest neighbour is of the "
             f"second; the {SHOWN} most frequent pairs of each loss. The share is of all queries of "
-            "the first class. Examples: query → what it found."
+            "the first class."
         )
+        if any(column.label == "Examples" for column in self.frame(evidence).columns):
+            said += " Examples: query → what it found."
         if evidence.thumbnails:
             said += " A picture that many losses get wrong may be labelled wrong."
         return said
@@ -55,7 +59,9 @@ class Confusions(Panel):
             Column("Share of the class"),
             Column("Examples", words=True),
         )
-        return Table(self.title, which(evidence), heads, tuple(rows))
+        shown = len(heads) if any(row.cells[-1].text for row in rows) else len(heads) - 1
+        rows = [replace(row, cells=row.cells[:shown]) for row in rows]
+        return Table(self.title, which(evidence), heads[:shown], tuple(rows))
 
 
 def _examples(evidence: Evidence, pairs: tuple[tuple[str, str], ...]) -> Cell:

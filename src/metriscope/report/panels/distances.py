@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
+from collections.abc import Mapping
 
 from metriscope.report import style
 from metriscope.report.charts import Chart, Line, Plane
@@ -18,6 +16,7 @@ from metriscope.report.words import short
 from metriscope.types import View
 
 _WITHIN, _BETWEEN = "within a class", "between classes"
+_NARROW = 0.2  # of the widest: below, a loss has an axis of its own
 
 
 @register("distances")
@@ -29,10 +28,19 @@ class Distances(Panel):
 
     def caption(self, evidence: Evidence) -> str:
         """How to read the histograms."""
-        return (
-            f"{which(evidence)} Cosine distances, from 0 to 2: filled, in the colour of the loss, "
-            "of pairs of one class; the outline, of pairs of two. Where the two lie over each "
-            "other, no threshold on the distance can tell same from other: that is the overlap."
+        views = {loss: view for loss, (_, view) in evidence.shown.items()}
+        said = (
+            f"{which(evidence)} Cosine distances (of 2 at most), in bins of equal width up to the "
+            "largest of each loss: filled, in the colour of the loss, of pairs of one class; the "
+            "outline, of pairs of two. Where the two lie over each other, no threshold on the "
+            "distance can tell same from other: that is the overlap."
+        )
+        narrow = [short(loss) for loss, end in _ends(views).items() if end < _end(views)]
+        return said + (
+            f" Far narrower than the widest, and so each on an axis of its own: {', '.join(narrow)}"
+            "."
+            if narrow
+            else ""
         )
 
     def frame(self, evidence: Evidence) -> Table:
@@ -55,28 +63,26 @@ class Distances(Panel):
         return Table(self.title, which(evidence), heads, tuple(rows))
 
     def plot(self, evidence: Evidence) -> Chart | None:
-        """A plane a loss, all over the same distances."""
+        """A plane a loss, over the same distances where they are of one size."""
         views = {loss: view for loss, (_, view) in evidence.shown.items()}
         if not views:
             return None
-        end = max(_end(view) for view in views.values())
+        ends = _ends(views)
         planes = tuple(
             Plane(
-                tuple(_lines(loss, view, end)),
+                tuple(_lines(loss, view)),
                 x_label="Cosine distance",
                 y_label="Share of pairs",
                 title=short(loss),
-                x_range=(0, end),
+                x_range=(0, ends[loss]),
             )
             for loss, view in views.items()
         )
         return Chart(planes, columns=min(4, len(planes)), width=2.6, height=2.1)
 
 
-def _lines(loss: str, view: View, end: float) -> list[Line]:
-    bins = int(np.searchsorted(view.edges, end, "left"))
-    edges = tuple(view.edges[: bins + 1].round(6).tolist())
-    within, between = (tuple(shares[:bins].tolist()) for shares in (view.within, view.between))
+def _lines(loss: str, view: View) -> list[Line]:
+    edges, within, between = (tuple(x.tolist()) for x in (view.edges, view.within, view.between))
     lines = []
     if any(within):
         lines.append(Line(_WITHIN, edges, within, style.look(loss), filled=True, steps=True))
@@ -85,8 +91,14 @@ def _lines(loss: str, view: View, end: float) -> list[Line]:
     return lines
 
 
-def _end(view: View) -> float:
-    """The least tenth that no pair is beyond."""
-    used = np.flatnonzero(view.within + view.between)
-    last = float(view.edges[used[-1] + 1] if len(used) else view.edges[-1])
-    return min(math.ceil(last * 10 - 1e-9) / 10, float(view.edges[-1]))
+def _ends(views: Mapping[str, View]) -> dict[str, float]:
+    """Where the axis of each loss ends: with that of the widest, or its own if far narrower."""
+    widest = _end(views)
+    own = {loss: float(view.edges[-1]) for loss, view in views.items()}
+    return {loss: end if end < _NARROW * widest else widest for loss, end in own.items()}
+
+
+def _end(views: Mapping[str, View]) -> float:
+    """The largest distance of all that are not one point, whose axis would say nothing."""
+    ends = [float(v.edges[-1]) for v in views.values() if not v.settings.get("collapsed")]
+    return max(ends, default=2.0)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from metriscope import recommendation
+from metriscope.paper.audit.structure import COLLAPSED
 from metriscope.report import style, tables
 from metriscope.report.charts import Chart, Dots, Mark, Plane, Rule
 from metriscope.report.columns import Column
@@ -129,22 +130,32 @@ def _said(evidence: Evidence, column: Column, rows: Sequence[Row]) -> str:
 
 
 def _correlation(evidence: Evidence, rows: Sequence[Row]) -> str:
-    """Spearman's, over losses."""
+    """Spearman's, over losses that did not collapse; those decide it by themselves."""
     from scipy.stats import spearmanr
 
     never = _last(evidence.results) + 1
-    fast = [never if row.cells[0].mean is None else row.cells[0].mean for row in rows]
-    kept = [row.cells[1].mean for row in rows]
-    if not any(fast):
+    every = [
+        (row.name, never if row.cells[0].mean is None else row.cells[0].mean, row.cells[1].mean)
+        for row in rows
+    ]
+    if not any(fast for _, fast, _ in every):
         return "Here every loss is there before any training, so there is no speed to compare."
-    if len(rows) < 3 or len(set(fast)) < 2 or len(set(kept)) < 2:
-        return "These losses are too few, or too alike, to see whether it holds here."
-    rho = float(spearmanr(fast, kept).statistic)
+    counted = [(fast, kept) for _, fast, kept in every if kept is not None and kept >= COLLAPSED]
+    out = [name for name, _, kept in every if kept is None or kept < COLLAPSED]
+    without = (
+        f" Not counted, with less than {COLLAPSED} within classes and so nearly collapsed: "
+        f"{listed(out, 10)}."
+        if out
+        else ""
+    )
+    if len(counted) < 3 or any(len(set(values)) < 2 for values in zip(*counted, strict=True)):
+        return f"These losses are too few, or too alike, to see whether it holds here.{without}"
+    rho = float(spearmanr(*zip(*counted, strict=True)).statistic)
     direction = "as claimed" if rho > 0 else "the other way" if rho < 0 else "neither way"
     return (
         f"Here the rank correlation (Spearman) of epochs and variance is {rho:+.2f} over "
-        f"{len(rows)} losses: {direction}. Over so few losses only a nearly perfect one would "
-        "show more than chance."
+        f"{len(counted)} losses: {direction}. Over so few losses only a nearly perfect one would "
+        f"show more than chance.{without}"
     )
 
 

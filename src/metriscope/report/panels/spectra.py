@@ -12,6 +12,7 @@ from metriscope.report.panels import register
 from metriscope.report.panels._views import count, value, which
 from metriscope.report.panels.base import Panel
 from metriscope.report.tables import Cell, Row, Table
+from metriscope.types import View
 
 _LEAST = 1e-8  # of the largest: below, it is what float32 left
 
@@ -33,7 +34,7 @@ class Spectra(Panel):
 
     def frame(self, evidence: Evidence) -> Table:
         """Numbers of dimensions, by three counts."""
-        rows = [Row(loss, _cells(view.spectrum)) for loss, (_, view) in evidence.shown.items()]
+        rows = [Row(loss, _cells(view)) for loss, (_, view) in evidence.shown.items()]
         heads = (
             Column(
                 "Effective rank, centred",
@@ -45,7 +46,10 @@ class Spectra(Panel):
             Column("For 90 %", meaning="how many dimensions hold 90 % of the variance"),
             Column("For 99 %", meaning="how many dimensions hold 99 % of the variance"),
             Column("Largest", meaning="share of the variance that is along one direction"),
-            Column("Dimensions", meaning="how many there are"),
+            Column(
+                "Dimensions",
+                meaning="of the embedding; rows span at most one fewer than there are of them",
+            ),
         )
         return Table(self.title, which(evidence), heads, tuple(rows))
 
@@ -71,10 +75,12 @@ class Spectra(Panel):
         return Chart((plane,), columns=1, width=6.4, height=3.6, legend=legend)
 
 
-def _cells(spectrum: np.ndarray) -> tuple[Cell, ...]:
+def _cells(view: View) -> tuple[Cell, ...]:
+    spectrum, dim = view.spectrum, view.settings.get("dim")
+    dimensions = count(dim) if isinstance(dim, int) else value(None)
     total = spectrum.sum()
     if not total:
-        return (*(value(None) for _ in range(4)), count(len(spectrum)))
+        return (*(value(None) for _ in range(4)), dimensions)
     shares = spectrum[spectrum > 0] / total
     variance = spectrum**2 / (spectrum**2).sum()
     held = variance.cumsum()
@@ -82,5 +88,5 @@ def _cells(spectrum: np.ndarray) -> tuple[Cell, ...]:
         value(float(np.exp(-(shares * np.log(shares)).sum())), 1),
         *(count(int(np.searchsorted(held, share * held[-1]) + 1)) for share in (0.9, 0.99)),
         value(float(variance[0])),
-        count(len(spectrum)),
+        dimensions,
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from metriscope.report.evidence import Evidence
 from metriscope.report.panels import register
 from metriscope.report.panels._views import count, value, which
 from metriscope.report.panels.base import Panel
+from metriscope.report.style import Look
 from metriscope.report.tables import Row, Table
 from metriscope.report.words import short
 from metriscope.types import View
@@ -20,13 +23,13 @@ from metriscope.types import View
 # rows: 0.85 of a surface, 0.66 of the digits' pixels, 0.23 of noise in 128 dimensions.
 DISTORTED = 0.5
 
-# Farthest from each other in OKLab of what has a contrast of 3:1 on white and on #14181f.
-_COLOURS = (
-    "#bc55c4 #1fa836 #f3680f #01729f #8d5e00 #6354f5 #a38b91 #c4284a #4c94ec #107823 "
-    "#825979 #f83b8c #04a19b #969037 #a37aff #c1008c #8572bb #677a6d #b86652 #9731cf"
-)
-COLOURS = tuple(_COLOURS.split())
-OTHERS = "#808080"
+# Farthest from each other and from the grey in CIELAB, of what has a contrast of 3:1 on white and
+# on #14181f: 22 or more without red or green, 44 for others.
+_COLOURS = ["#3c4bff", "#d27800", "#00a55a", "#c300c3", "#0096ff", "#d21e2d", "#c378c3"]
+_MARKERS = "o", "^", "X"
+MOST = 20  # classes with a look of their own
+LOOKS = tuple(Look(c, m) for m, c in product(_MARKERS, _COLOURS))[:MOST]
+OTHERS = Look("#808080", "o")
 
 
 @register("tsne")
@@ -41,8 +44,9 @@ class Tsne(Panel):
         views = {loss: view for loss, (_, view) in evidence.shown.items()}
         classes = max((len(set(view.labels)) for view in views.values()), default=0)
         said = (
-            f"{which(evidence)} The same rows in every picture, classes in the same colours"
-            + (f": the {len(COLOURS)} largest, all others grey" if classes > len(COLOURS) else "")
+            f"{which(evidence)} The same rows in every picture, classes in the same colours and "
+            "marks"
+            + (f": the {MOST} largest, all others grey" if classes > MOST else "")
             + "; turned, mirrored and scaled to lie like the first. Distances between groups and "
             "their sizes mean little in t-SNE: the numbers tell how far to trust a picture."
         )
@@ -92,13 +96,16 @@ class Tsne(Panel):
         views = {loss: view for loss, (_, view) in evidence.shown.items()}
         if not views:
             return None
-        colours = _colours(next(iter(views.values())))
+        looks = _looks(views.values())
         first = next((view for view in views.values() if not _collapsed(view)), None)
         planes = tuple(
-            Plane((_dots(loss, view, first, colours),), title=_title(loss, view), bare=True)
+            Plane(tuple(_dots(loss, view, first, looks)), title=_title(loss, view), bare=True)
             for loss, view in views.items()
         )
-        return Chart(planes, columns=min(4, len(planes)), width=2.5, height=2.5)
+        several = len({label for view in views.values() for label in view.labels}) > len(looks)
+        legend = () if several else tuple((short(name), look) for name, look in looks.items())
+        columns = min(4, len(planes))
+        return Chart(planes, columns, width=2.5, height=2.5, legend=legend, lines=False)
 
 
 _K = 10
@@ -127,27 +134,32 @@ def _standard(points: np.ndarray) -> np.ndarray:
     return points / size if size else points
 
 
-def _dots(loss: str, view: View, first: View | None, colours: dict[str, str]) -> Dots:
+def _dots(loss: str, view: View, first: View | None, looks: Mapping[str, Look]) -> Iterator[Dots]:
+    """Of each mark; the grey ones first, and so below the others."""
     points = _standard(view.points)
     if first is not None and first.ids == view.ids:
         points = aligned(view.points, first.points)
     shown = {label: short(label, 24) for label in set(view.labels)}
-    rows = sorted(range(len(points)), key=lambda i: view.labels[i] in colours)  # grey ones below
-    return Dots(
-        loss,
-        tuple(points[rows, 0].round(3).tolist()),
-        tuple(points[rows, 1].round(3).tolist()),
-        colours=tuple(colours.get(view.labels[i], OTHERS) for i in rows),
-        texts=tuple(f"{shown[view.labels[i]]} · {short(view.ids[i], 24)}" for i in rows),
-        size=3.5,
-        alpha=0.75,
-    )
+    own = [looks.get(label, OTHERS) for label in view.labels]
+    for grey, marker in ((True, OTHERS.marker), *((False, marker) for marker in _MARKERS)):
+        rows = [i for i, x in enumerate(own) if (x is OTHERS, x.marker) == (grey, marker)]
+        if rows:
+            yield Dots(
+                loss,
+                tuple(points[rows, 0].round(3).tolist()),
+                tuple(points[rows, 1].round(3).tolist()),
+                Look(OTHERS.colour, marker),
+                colours=tuple(own[i].colour for i in rows),
+                texts=tuple(f"{shown[view.labels[i]]} · {short(view.ids[i], 24)}" for i in rows),
+                size=4,
+                alpha=0.75,
+            )
 
 
-def _colours(view: View) -> dict[str, str]:
+def _looks(views: Iterable[View]) -> dict[str, Look]:
     """Of the classes with most rows among those drawn; of several alike, of those met first."""
-    largest = [label for label, _ in Counter(view.labels).most_common(len(COLOURS))]
-    return dict(zip(largest, COLOURS, strict=False))
+    rows = Counter(label for view in views for label in view.labels)
+    return dict(zip((label for label, _ in rows.most_common(MOST)), LOOKS, strict=False))
 
 
 def _collapsed(view: View) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -52,7 +53,7 @@ class Tuning(Panel):
         shown = next((c for c in columns.RETRIEVAL if c.score == score), Column("", score))
         label = columns.label(score)
         heads = (
-            Column("Settings found", meaning="as --set takes them", words=True),
+            Column("Settings found", meaning="as options of compare", words=True),
             Column("Validation, as given", meaning=f"{_score(tuning)} of one seed"),
             Column("Validation, at its best", meaning="the best of its trials, of one seed"),
             Column(f"{label}, as given", meaning="on the test part, over the seeds"),
@@ -66,7 +67,7 @@ class Tuning(Panel):
         for loss, found in tuning.get("losses", {}).items():
             before, after = (_runs(evidence, kind, loss) for kind in ("untuned", ""))
             cells = (
-                Cell(_settings(loss, found)),
+                Cell(_settings(found)),
                 _plain(found["default"]),
                 _plain(found["value"]),
                 *(cell(defined(runs, score), shown, len(runs)) for runs in (before, after)),
@@ -115,11 +116,11 @@ def _runs(evidence: Evidence, kind: str, loss: str) -> list[RunResult]:
     return [run for run in runs if run.spec.loss == loss]
 
 
-def _settings(loss: str, found: Mapping[str, Any]) -> str:
-    """``margin 0.23, optimizer.lr 0.001``."""
+def _settings(found: Mapping[str, Any]) -> str:
+    """``--set triplet.margin=0.23 --set optimizer.lr=0.001``, for a shell."""
     if found["best"] == found["given"]:
         return "as given"
-    return ", ".join(f"{k.removeprefix(f'{loss}.')} {v:g}" for k, v in found["best"].items())
+    return " ".join(f"--set {shlex.quote(f'{k}={v}')}" for k, v in found["best"].items())
 
 
 def _plain(value: float | None) -> Cell:

@@ -1,6 +1,6 @@
 """A whole result folder of realistic size without training: 7 losses × 5 datasets × 3 seeds.
 
-``python -m tests.grid105 FOLDER`` writes it, in about three minutes.
+``python -m benchmarks.grid105 FOLDER`` writes it, in about three minutes.
 """
 
 from __future__ import annotations
