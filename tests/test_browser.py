@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from metriscope import kept
 from metriscope.report import html
+from metriscope.report.columns import Column
+from metriscope.report.page import Page as Report
+from metriscope.report.page import Section, to_html
+from metriscope.report.tables import Cell, Row, Table
 from tests.browser import browser, executable, opened
 from tests.fakes import comparison, view
 from tests.pages import HOSTILE, charts
@@ -170,6 +176,39 @@ def test_the_numbers_of_a_curve_are_there_when_asked_for(report: Page) -> None:
     assert numbers.locator("th[aria-sort]").count() > 1
 
 
+def made_of(folder: Path, table: Table) -> Path:
+    """A page of one table."""
+    file = folder / "table.html"
+    file.write_text(to_html(Report("n", "w", [], [Section("s", "S", "", table)], "f")), "utf-8")
+    return file
+
+
+def test_pictures_of_cells_are_painted(browser: Browser, tmp_path: Path) -> None:
+    raw = io.BytesIO()
+    Image.new("RGB", (8, 8), (250, 0, 0)).save(raw, "JPEG")
+    cell = Cell("cat", pictures=(raw.getvalue(),))
+    table = Table("T", "", (Column("C", words=True),), (Row("r", (cell,)),))
+    with opened(browser, made_of(tmp_path, table)) as page:
+        picture = page.locator(".picture")
+        style = picture.evaluate("(e) => getComputedStyle(e).backgroundImage")
+        assert style.startswith('url("data:image/jpeg')
+        seen = Image.open(io.BytesIO(picture.screenshot())).convert("RGB")
+        red, green, _ = seen.getpixel((seen.width // 2, seen.height // 2))  # type: ignore[misc]
+        assert red > 200 > 60 > green
+
+
+@pytest.mark.parametrize(("rows", "hint"), [(60, False), (61, True)])
+def test_a_table_that_scrolls_says_so(
+    browser: Browser, tmp_path: Path, rows: int, hint: bool
+) -> None:
+    shown = tuple(Row(f"r{i}", (Cell("long words " * 9),)) for i in range(rows))
+    table = Table("T", "", (Column("C", words=True),), shown)
+    with opened(browser, made_of(tmp_path, table)) as page:
+        cut = "(e) => e.scrollHeight > e.clientHeight + 1"
+        assert page.locator(".scroll").evaluate(cut) == hint
+        assert page.get_by_text("61 rows: scroll inside the table").count() == hint
+
+
 # ---------------------------------------------------------------------------------- theme, sizes
 
 
@@ -211,11 +250,24 @@ def test_print_has_every_picture_and_no_button(browser: Browser, path: Path) -> 
         expect(page.locator(".plane.js-plotly-plot")).to_have_count(planes, timeout=60_000)
         assert page.locator("nav:visible, button:not(.sort):visible").count() == 0
         assert page.locator("details.part:not([open])").count() == 0
+        letters = page.locator("table:not(.whole) :is(th, td, .interval, .note)").evaluate_all(
+            "(all) => all.filter((e) => e.checkVisibility()).map((e) => [0.75 * "
+            "parseFloat(getComputedStyle(e).fontSize) * (e.closest('table').style.zoom || 1), "
+            "e.closest('table').getBoundingClientRect().right])"
+        )
+        assert min(points for points, _ in letters) >= 6.5
+        assert max(right for _, right in letters) <= 700
+        assert page.locator("#d1-variance table.block").count() > 1
+        titles = page.locator(":is(.xtitle, .ytitle, .gtitle)").evaluate_all(
+            "(all) => all.map((e) => parseFloat(getComputedStyle(e).fontSize))"
+        )
+        assert max(titles) <= 13
         sizes = boxes(page.locator(".plane .svg-container"))
         assert len(sizes) == planes
         assert all(width > 0 and right <= 680 for width, right in sizes)
         page.emulate_media(media="screen")
         expect(page.locator("details.part:not([open])")).to_have_count(1, timeout=60_000)
+        assert page.locator("table:is(.block, .whole)").count() == 0
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         expect(page.locator("details.part:not([open])")).to_have_count(0, timeout=60_000)
 

@@ -16,6 +16,7 @@ from metriscope.report import html, tables
 from metriscope.report.charts import interactive
 from metriscope.report.columns import Column
 from metriscope.report.evidence import Evidence
+from metriscope.report.overall import overall
 from metriscope.report.page import Page, Section, to_html
 from metriscope.report.panels import PANELS
 from metriscope.report.tables import Cell, Row, Table
@@ -210,6 +211,31 @@ def test_an_edited_file_is_told_from_what_runs_left(
     text = " ".join(Reader(_page(full())).text)
     assert "results.json differs from what 9 runs left in runs/: data-<b>-s0, " in text
     assert "data-<b>-s4 and 4 more" in text
+    assert "Tables of means show results.json; intervals, comparisons, ranks" in text
+
+
+def test_several_datasets_begin_with_two_sentences_and_each_has_its_answer() -> None:
+    found = comparison(None, ("a", "b", "c"), ("scl", "triplet"), 1, 20)
+    parts = {name: advised(found.of(name), "scl").recommendation for name in ("a", "b")}
+    said = _page(replace(found, recommendation=parts))
+    leads = re.findall(r'<p class="lead">(.*?)</p>', said)
+    assert len(leads) == 1 + 3
+    assert leads[0].startswith("On 2 of 3 datasets scl is recommended, on 1 none; see each below. ")
+    assert re.search(r"below\. \w+ has the best mean rank by Recall@1, \d\.\d\d over 3 d", leads[0])
+    assert leads[1].startswith("Take scl:")
+    ranks = re.findall(r'<p class="lead">(.*?)</p>', _page(found))[0]
+    assert ranks.startswith("triplet has the best mean rank by Recall@1, 1.")
+    assert ranks.endswith(" tells it from no other loss.")
+    names = tuple("abcdefgh")
+    far = comparison(None, names, ("scl", "ccl", "triplet"), 1, 400, step=0.12)
+    assert overall(Evidence(far)).endswith(" tells it from scl.")
+
+
+def test_facts_are_counted_in_good_english() -> None:
+    assert "1 loss × 1 seed, 1 run finished" in _page(results(run("scl")))
+    assert "2 losses × 2 seeds, 3 runs finished" in _page(
+        results(run("scl"), run("scl", 1), run("ccl"))
+    )
 
 
 def test_pictures_in_cells_are_in_the_file_once() -> None:

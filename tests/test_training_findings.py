@@ -222,6 +222,19 @@ def test_done_is_said_and_is_no_fault() -> None:
         assert not [f for f in examine_subject(subject) if f.fired]
 
 
+def test_what_was_hardly_ever_active_is_said_without_contradiction() -> None:
+    small = training(
+        "contrastive", FALLING, spread=0.5, active__terms__negative=[0.004] + [0.0014] * 39
+    )
+    said = _get(small, "MS207")
+    assert said.severity == "warning"
+    assert "0.14% of the negative pairs" in said.message
+    assert "At no time were more than 0.40%." in said.message
+    assert (said.verify or "").startswith("active.terms.negative should")
+    triplet = training("triplet", FALLING, spread=0.5, active__terms=[0.001] * 40)
+    assert (_get(triplet, "MS207").verify or "").startswith("active.terms should")
+
+
 def test_supcon_knows_its_floor_from_its_own_excess() -> None:
     """Whatever the sizes of classes in a batch, which the mean alone does not tell."""
     known = training("scl", [4.0] + [2.9] * 39, loss__excess=[1.4] + [0.01] * 39)

@@ -89,10 +89,14 @@ def test_projections_are_turned_alike_and_not_deformed(evidence: Evidence) -> No
     for (_, view), plane in zip(
         evidence.shown.values(), drawn("tsne", evidence).planes, strict=True
     ):
-        (dots,) = plane.marks
-        assert isinstance(dots, Dots)
         assert plane.bare
-        there = np.column_stack([dots.x, dots.y])
+        at = {
+            text.partition(" · ")[2]: place
+            for dots in plane.marks
+            if isinstance(dots, Dots)
+            for text, *place in zip(dots.texts, dots.x, dots.y, strict=True)
+        }
+        there = np.array([at[row] for row in view.ids])
         assert (there**2).sum(1).mean() == pytest.approx(1, abs=0.01)
         assert np.corrcoef(
             np.linalg.norm(there[:, None] - there[None], axis=2).ravel(),

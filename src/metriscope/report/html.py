@@ -9,6 +9,7 @@ from typing import Any
 from metriscope.disk import storage_errors, write_text
 from metriscope.report import style
 from metriscope.report.evidence import Evidence
+from metriscope.report.overall import overall
 from metriscope.report.page import Page, Part, Section, terms, to_html
 from metriscope.report.panels import PANELS
 from metriscope.report.panels.base import Panel
@@ -54,7 +55,7 @@ def page(evidence: Evidence) -> str:
             sections=sections,
             footer="from results.json. ± is the standard deviation over seeds (with n − 1); – is "
             "undefined, which is not 0.",
-            leads=_leads(evidence),
+            lead=overall(evidence) if several else answer(results),
             warnings=_warnings(evidence),
             parts=[_part(i, name, part) for i, (name, part) in enumerate(parts.items(), 1)]
             if several
@@ -66,17 +67,10 @@ def page(evidence: Evidence) -> str:
     )
 
 
-def _leads(evidence: Evidence) -> list[tuple[str, str]]:
-    """The answer for each dataset; one that is alone has no name."""
-    parts = evidence.parts
-    if len(parts) < 2:
-        return [("", answer(evidence.results))]
-    return [(name, answer(part.results)) for name, part in parts.items()]
-
-
 def _part(place: int, name: str, evidence: Evidence) -> Part:
     shown = _sections(evidence, ("dataset",), several=True, prefix=f"d{place}-")
-    return Part(f"d{place}", name, _facts(evidence.results), shown)
+    results = evidence.results
+    return Part(f"d{place}", name, _facts(results), shown, answer(results))
 
 
 def _sections(

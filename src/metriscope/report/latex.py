@@ -137,11 +137,12 @@ def _listed(table: Table, caption: str) -> str:
     items = []
     for row in table.rows:
         said = [
-            f"\\textbf{{{escape(column.heading)}:}} {_broken(cell.text + beside(cell, column))}"
+            f"\\textbf{{{escape(column.heading)}:}} "
+            f"{_broken((cell.text + beside(cell, column)).rstrip('.'))}."
             for cell, column in zip(row.cells, table.columns, strict=True)
             if cell.text not in ("", "–")
         ]
-        items.append(f"\\item[{{{escape(_named(row))}}}] {'; '.join(said)}.\n")
+        items.append(f"\\item[{{{escape(_named(row))}}}] {' '.join(said)}\n")
     over = f"\\noindent {escape(caption)}\n" if caption else ""
     listed = "".join(items)
     if not listed:

@@ -57,12 +57,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Part:
-    """Sections about one dataset, which a reader opens and closes together."""
+    """Sections about one dataset, that a reader opens and closes; ``lead`` is its answer."""
 
     id: str
     name: str
     facts: list[str]
     sections: list[Section]
+    lead: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,7 @@ class Page:
     Attributes:
         name: of what it is about, of unknown origin. what: what was done with it.
         facts: a few words each. sections: about everything. parts: about one dataset each.
-        footer: a sentence. leads: the answers, with the name of what each is about, or none.
-        warnings: sentences that stand before them.
+        footer: a sentence. lead: the answer. warnings: sentences that stand before it.
         command: what makes the results again. versions: name and number.
         looks: of the row names of tables whose head is ``Loss``.
     """
@@ -83,7 +83,7 @@ class Page:
     facts: list[str]
     sections: list[Section]
     footer: str
-    leads: list[tuple[str, str]] = field(default_factory=list)
+    lead: str = ""
     warnings: list[str] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
     command: str = ""

@@ -94,9 +94,9 @@ def _around(cell: Cell) -> tuple[float | None, float | None]:
 
 def left_out(outcomes: Outcomes) -> str:
     """Sentences about what could not be compared; nothing if all could."""
-    missing = outcomes.missing or {}
-    named = [f"{loss} ({n} finished)" for loss, n in missing.items()]
-    said = [f"Left out, with fewer runs than others: {listed(named, 10)}."] if named else []
+    why, missing = outcomes.why or {}, outcomes.missing or {}
+    named = [f"{loss} ({why.get(loss) or f'{n} finished'})" for loss, n in missing.items()]
+    said = [f"Left out: {listed(named, 10)}."] if named else []
     return "".join(f" {sentence}" for sentence in [*said, *outcomes.notes])
 
 

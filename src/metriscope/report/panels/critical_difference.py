@@ -27,13 +27,13 @@ class CriticalDifferences(Panel):
 
     def frame(self, evidence: Evidence) -> Table:
         """One row a loss, best mean rank first."""
-        found = _found(evidence)
+        found = mean_ranks(evidence)
         rows = _rows(found) if found else ()
         return Table("Mean ranks by Recall@1", self.caption(evidence), _COLUMNS, rows)
 
     def plot(self, evidence: Evidence) -> Chart | None:
         """Ranks on a line, with a bar over those that cannot be told apart."""
-        found = _found(evidence)
+        found = mean_ranks(evidence)
         if found is None:
             return None
         heads = ("critical difference", *("not told apart" for _ in found.groups))
@@ -57,7 +57,7 @@ class CriticalDifferences(Panel):
 
     def caption(self, evidence: Evidence) -> str:
         """What the test says, and how little so few data sets can show."""
-        found = _found(evidence)
+        found = mean_ranks(evidence)
         if found is None:
             return "Two data sets with the same losses are needed."
         test = "" if found.p is None else f"Friedman's test over all losses: p {_is(found.p)}. "
@@ -70,7 +70,8 @@ _COLUMNS = (
 )
 
 
-def _found(evidence: Evidence) -> CriticalDifference | None:
+def mean_ranks(evidence: Evidence) -> CriticalDifference | None:
+    """By Recall@1 over the data sets; None where no two of them have the same losses."""
     means = {
         name: {
             loss: float(values.mean()) for loss, values in part.outcomes("recall@1").values.items()
