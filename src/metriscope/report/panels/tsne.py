@@ -157,9 +157,10 @@ def _dots(loss: str, view: View, first: View | None, looks: Mapping[str, Look]) 
 
 
 def _looks(views: Iterable[View]) -> dict[str, Look]:
-    """Of the classes with most rows among those drawn; of several alike, of those met first."""
+    """Of the classes with most rows drawn, by name; of several alike, those met first."""
     rows = Counter(label for view in views for label in view.labels)
-    return dict(zip((label for label, _ in rows.most_common(MOST)), LOOKS, strict=False))
+    largest = sorted(label for label, _ in rows.most_common(MOST))
+    return dict(zip(largest, LOOKS, strict=False))
 
 
 def _collapsed(view: View) -> bool:
