@@ -212,7 +212,9 @@ def test_one_seed_cannot_say_and_invents_no_interval() -> None:
 
 def test_losses_that_lack_runs_are_named_and_never_averaged() -> None:
     found = comparison(lost=LOST)
-    assert "scl (1 finished), ccl (0 finished)" in _frame("comparisons", found).explanation
+    said = _frame("comparisons", found).explanation
+    assert "Left out: scl (too few seeds" in said
+    assert "ccl (no finished run has this score)." in said
     rows = _rows("ranks", found)
     assert (rows["ccl"].note, rows["scl"].note) == ("failed", "left out: 1 finished")
     assert set(_texts(rows["scl"])) == {"–"}
