@@ -18,6 +18,7 @@ from metriscope.report.export import to_markdown
 from metriscope.report.panels._curves import bands, draw
 from metriscope.report.tables import Table
 from metriscope.store import load_results
+from metriscope.text import plain
 from metriscope.types import Results
 
 START, END = "<!-- results: start -->", "<!-- results: end -->"
@@ -31,8 +32,9 @@ def main_columns(table: Table) -> Table:
 
 
 def page(results: Results) -> str:
-    """Tables, findings and how long it took, in Markdown."""
-    parts = []
+    """The answer, tables, findings and how long it took, in Markdown."""
+    advice = results.recommendation
+    parts = [f"> {plain(advice['answer'])}\n"] if advice else []
     for table in tables.build(results):
         parts += [f"**{table.title}**\n", to_markdown(main_columns(table))]
     parts.append("**Findings**\n")
