@@ -93,7 +93,8 @@ def _level(best: Mapping[str, Any], other: Mapping[str, Any]) -> str:
 def _ahead(
     goal: Goal, best: Mapping[str, Any], other: Mapping[str, Any], agrees: bool, level: float
 ) -> str:
-    here, there = ("one of its losses", "the others") if agrees else ("not its loss", "its losses")
+    named, unnamed = "which it names", "which it does not name"
+    here, there = (named, "the others") if agrees else (unnamed, "those it names")
     said = (
         f"On these data {best['loss']}, {here}, is ahead of {other['loss']}, the best of {there}: "
         f"{best['mean']:.4g} against {other['mean']:.4g}"
