@@ -108,7 +108,8 @@ def test_what_the_text_says_against_the_tables() -> None:
     assert "SCL, Contrastive, InfoNCE and Triplet (0.9219 to 0.9272)" in items["A16"].sentence
     assert items["A17"].cells == ("Triplet on Car196", "Triplet on CUB-200")
     assert "InfoNCE on Car196 (0.5845)" in items["A18"].sentence
-    assert items["A19"].cells == ("SCL on FashionMNIST",)
+    assert items["A19"].cells == ("SCL on Car196", "SCL on Tiny-ImageNet", "SCL on FashionMNIST")
+    assert "SCL 0.0485" in items["A19"].sentence
     assert items["A20"].cells == ("CCL on CUB-200",)
     assert "Car196 0.50 over 7 losses, 0.00 without" in items["A22"].sentence
     assert "CUB-200 0.68 over 7 losses, 0.20 without" in items["A22"].sentence
