@@ -101,7 +101,8 @@ def _evidence(
     "A02",
     'Distances between classes as "cosine distances"',
     where="Table 2, section 3.2",
-    words="VARIANCE diagnostics in Table 2 computed with cosine distance",
+    words="VARIANCE diagnostics (intra-/inter-class means and variances) in Table 2 computed with "
+    "cosine distance",
     how="The mean cosine distance of C class means is at most C/(C − 1).",
 )
 def _cosine(paper: Published) -> Found:
