@@ -334,7 +334,10 @@ def _run_from_json(data: Mapping[str, Any]) -> RunResult:
 
 
 def _seconds(of: str, value: Any) -> float:
-    return float(numbers(of, {"seconds": value})["seconds"] or 0.0)
+    seconds = numbers(of, {"seconds": value})["seconds"]
+    if seconds is None:
+        raise ValueError(f"the seconds of {of} are missing")
+    return float(seconds)
 
 
 def _abouts(about: Mapping[str, Any]) -> list[Mapping[str, Any]]:
