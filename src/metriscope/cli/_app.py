@@ -44,6 +44,33 @@ def cli(debug: bool) -> None:
     del debug  # read from the arguments by main(), which is where errors arrive
 
 
+def on_training(command: Any) -> Any:
+    """The options of commands that train: which losses and seeds, how long, with what."""
+    options = [
+        click.option("--losses", metavar="A,B", help="Which losses.  [default: the paper's seven]"),
+        click.option(
+            "--seeds", default="3", show_default=True, help="How many seeds, or which: 0,7,42."
+        ),
+        click.option("--epochs", type=click.IntRange(1), help="[default: the preset's, 100]"),
+        click.option("--batch-size", type=click.IntRange(2), help="[default: the preset's, 512]"),
+        click.option(
+            "--preset", default="paper", show_default=True, help="paper, paper-m2, predecessor."
+        ),
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="triplet.margin=0.5, head.dim=64, head.final_activation=tanh, optimizer.lr=1e-3, "
+            "sampler=m_per_class, … May be repeated.",
+        ),
+        click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: one a core]"),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def on_pictures(command: Any) -> Any:
     """The options of commands that turn pictures into features."""
     options = [

@@ -10,26 +10,14 @@ from typing import Any
 
 import click
 
-from metriscope.cli._app import goal_option, interrupt, on_pictures, say, show_results
+from metriscope.cli._app import goal_option, interrupt, on_pictures, on_training, say, show_results
 from metriscope.cli._values import names, numbers, setting
 from metriscope.types import InputError, Results
 
 
 @click.command()
 @click.argument("source")
-@click.option("--losses", metavar="A,B", help="Which losses.  [default: the paper's seven]")
-@click.option("--seeds", default="3", show_default=True, help="How many seeds, or which: 0,7,42.")
-@click.option("--epochs", type=click.IntRange(1), help="[default: the preset's, 100]")
-@click.option("--batch-size", type=click.IntRange(2), help="[default: the preset's, 512]")
-@click.option("--preset", default="paper", show_default=True, help="paper, paper-m2, predecessor.")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="triplet.margin=0.5, head.dim=64, head.final_activation=tanh, optimizer.lr=1e-3, "
-    "sampler=m_per_class, … May be repeated.",
-)
+@on_training
 @click.option(
     "--validation",
     type=click.FloatRange(0, 0.5),
@@ -52,7 +40,6 @@ from metriscope.types import InputError, Results
     metavar="NAME=A,B,…",
     help="Vary one setting: triplet.margin=0.1,0.5,2, batch_size=64,512, … May be repeated.",
 )
-@click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: one a core]")
 @on_pictures
 @click.option("--train-backbone", is_flag=True, help="Train it with the head: --backbone cnn.")
 @click.option(

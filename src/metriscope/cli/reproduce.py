@@ -10,7 +10,14 @@ from typing import Any
 
 import click
 
-from metriscope.cli._app import interrupt, on_pictures, say, show_audit, show_reproduced
+from metriscope.cli._app import (
+    interrupt,
+    on_pictures,
+    on_training,
+    say,
+    show_audit,
+    show_reproduced,
+)
 from metriscope.cli._values import names, numbers, setting
 from metriscope.types import InputError
 
@@ -27,19 +34,7 @@ OUT = "runs/reproduce"
     help="Features extracted elsewhere: a folder or file a dataset, cifar10/train.npz, "
     "cub200.parquet.",
 )
-@click.option("--losses", metavar="A,B", help="Which losses.  [default: the paper's seven]")
-@click.option("--seeds", default="3", show_default=True, help="How many seeds, or which: 0,7,42.")
-@click.option("--epochs", type=click.IntRange(1), help="[default: the paper's, 100]")
-@click.option("--batch-size", type=click.IntRange(2), help="[default: the paper's, 512]")
-@click.option("--preset", default="paper", show_default=True, help="paper, paper-m2, predecessor.")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="triplet.margin=0.5, optimizer.lr=1e-3, … May be repeated.",
-)
-@click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: one a core]")
+@on_training
 @on_pictures
 @click.option("--out", type=click.Path(), default=OUT, show_default=True, help="Output folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
